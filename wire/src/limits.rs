@@ -1,0 +1,26 @@
+//! Bounds of the protocol. What an operator can change is only ever smaller, and WELCOME says so.
+
+use std::time::Duration;
+
+/// Bytes of a frame's header: `u24 length (of the payload, little-endian) | u8 type`.
+pub const HEADER_LEN: usize = 4;
+/// What the header's length field can say.
+pub const PAYLOAD_LEN_MAX: usize = (1 << 24) - 1;
+/// The longest payload a client may send by default.
+pub const CLIENT_PAYLOAD_LEN_MAX: usize = 64 * 1024;
+/// The longest payload a client may send before it has heard WELCOME.
+pub const HELLO_PAYLOAD_LEN_MAX: usize = 4 * 1024;
+/// How long a client has from its connection to a complete HELLO.
+pub const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest name of a user, or of a group with its `#`.
+pub const NAME_LEN_MAX: usize = 64;
+/// The longest name of a device.
+pub const DEVICE_LEN_MAX: usize = 32;
+/// Devices of one user.
+pub const DEVICE_COUNT_MAX: usize = 16;
+/// Counters a device may have in flight: highest sent − lowest unresolved is below this.
+pub const IN_FLIGHT_MAX: u64 = 64;
+/// The heartbeat interval WELCOME may give, in seconds.
+pub const HEARTBEAT_S_RANGE: std::ops::RangeInclusive<u32> = 25..=1680;
+/// The version of the protocol that this crate speaks.
+pub const VERSION: u16 = 1;
