@@ -1,6 +1,9 @@
 //! Every frame of version 1, as plain borrowed values. `decode` is the one place where bytes from outside are verified.
 
-use crate::{Code, Counter, Device, DeviceNo, Id, Incarnation, Mid, Name};
+use crate::{Code, Counter, Device, DeviceNo, Id, Incarnation, Mid, Name, frame_type};
+
+pub use crate::control::verifier_options;
+pub use crate::lists::{Marks, Presences, SendAcks};
 
 /// A decoded frame. Hot frames borrow their tail from the payload; nothing is allocated.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,7 +29,7 @@ pub enum Frame<'a> {
     /// Either: somebody is typing.
     Typing(Typing<'a>),
     /// Either: who is there.
-    Presence(Presence<'a>),
+    Presence(Presences<'a>),
     /// Client: new limits on what may be delivered and unconfirmed.
     Credit(Credit),
     /// Server: entries in this range were trimmed and will not come.
@@ -41,6 +44,32 @@ pub enum Frame<'a> {
     GoAway(GoAway<'a>),
     /// Client: this device signs out; GOAWAY answers.
     Logout(Logout),
+}
+
+impl Frame<'_> {
+    /// The type byte of the header.
+    pub fn frame_type(&self) -> u8 {
+        match self {
+            Frame::Ping(_) => frame_type::PING,
+            Frame::Pong(_) => frame_type::PONG,
+            Frame::Send(_) => frame_type::SEND,
+            Frame::SendAck(_) => frame_type::SEND_ACK,
+            Frame::SendNack(_) => frame_type::SEND_NACK,
+            Frame::Deliver(_) => frame_type::DELIVER,
+            Frame::DeliverAck(_) => frame_type::DELIVER_ACK,
+            Frame::Read(_) => frame_type::READ,
+            Frame::Receipt(_) => frame_type::RECEIPT,
+            Frame::Typing(_) => frame_type::TYPING,
+            Frame::Presence(_) => frame_type::PRESENCE,
+            Frame::Credit(_) => frame_type::CREDIT,
+            Frame::Gap(_) => frame_type::GAP,
+            Frame::Hello(_) => frame_type::HELLO,
+            Frame::Welcome(_) => frame_type::WELCOME,
+            Frame::Error(_) => frame_type::ERROR,
+            Frame::GoAway(_) => frame_type::GOAWAY,
+            Frame::Logout(_) => frame_type::LOGOUT,
+        }
+    }
 }
 
 /// PING and PONG. 8 bytes with the header.
@@ -114,15 +143,6 @@ pub struct SendAck {
     pub self_id: Id,
 }
 
-/// The entries of one SEND_ACK: at least one.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum SendAcks<'a> {
-    /// Verified bytes, 16 an entry, as they came.
-    Bytes(&'a [u8]),
-    /// Entries to be encoded.
-    List(&'a [SendAck]),
-}
-
 /// SEND_NACK: 12 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SendNack {
@@ -189,15 +209,6 @@ pub struct Receipts<'a> {
     pub marks: Marks<'a>,
 }
 
-/// The marks of one RECEIPT.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Marks<'a> {
-    /// Verified bytes, 16 a mark, as they came.
-    Bytes(&'a [u8]),
-    /// Marks to be encoded.
-    List(&'a [ReceiptMark]),
-}
-
 /// TYPING: ephemeral.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Typing<'a> {
@@ -209,7 +220,7 @@ pub struct Typing<'a> {
     pub conversation: Name<'a>,
 }
 
-/// PRESENCE: one user's state.
+/// One user's state inside PRESENCE: 4 bytes and the name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Presence<'a> {
     /// 0 offline, 1 available, 2 away, 3 busy, 4 invisible (from a client only).
@@ -338,7 +349,12 @@ pub struct GoAway<'a> {
 impl GoAway<'static> {
     /// A GOAWAY without a slot.
     pub fn of(code: Code) -> GoAway<'static> {
-        GoAway { code: code.number(), slot_start_ms: 0, slot_len_ms: 0, text: code.text() }
+        GoAway {
+            code: code.number(),
+            slot_start_ms: 0,
+            slot_len_ms: 0,
+            text: code.text(),
+        }
     }
 }
 

@@ -32,7 +32,6 @@ impl Mid {
     }
 
     /// The device that sent it.
-    #[expect(clippy::cast_possible_truncation, reason = "16 bits remain after the shift")]
     pub fn device_no(self) -> DeviceNo {
         DeviceNo((self.0 >> 48) as u16)
     }

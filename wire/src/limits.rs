@@ -16,6 +16,8 @@ pub const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 pub const NAME_LEN_MAX: usize = 64;
 /// The longest name of a device.
 pub const DEVICE_LEN_MAX: usize = 32;
+/// The longest client name, and the longest client version, in HELLO.
+pub const CLIENT_TEXT_LEN_MAX: usize = 64;
 /// Devices of one user.
 pub const DEVICE_COUNT_MAX: usize = 16;
 /// Counters a device may have in flight: highest sent − lowest unresolved is below this.
