@@ -1,1 +1,19 @@
-//! Under construction.
+//! What a shard decides, and nothing of how it is done: no clock, socket, file, thread or randomness.
+//!
+//! Steps 3 to 8 of the walk in `docs/architecture.md`. [`Shard::handle`] takes one [`Input`] and the time, and appends to an
+//! ordered list of [`Output`]s. The order of that list is the durability contract: what stands before an acknowledgement in
+//! it has happened before the acknowledgement may leave.
+
+#![forbid(unsafe_code)]
+
+pub mod config;
+pub mod counters;
+pub mod envelope;
+pub mod event;
+pub mod shard;
+
+pub use config::{ShardConfig, UnknownRecipients};
+pub use counters::Counters;
+pub use envelope::{Envelope, LaneClass};
+pub use event::{ConnId, Credential, Input, Login, Notice, Now, Output, Outputs, ShardIndex};
+pub use shard::{Shard, home};
