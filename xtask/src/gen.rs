@@ -26,7 +26,7 @@ const GENERATED: &[(&str, &str)] = &[
 /// # Errors
 /// When node, npm or rustfmt is missing or fails, when a schema does not compile, and with `check` when a file is not what its
 /// schema gives.
-pub fn r#gen(check: bool) -> Result<()> {
+pub(crate) fn r#gen(check: bool) -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .context("xtask is in the project's folder")?;
