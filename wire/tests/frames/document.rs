@@ -1,0 +1,111 @@
+//! `docs/protocol.md` is written by hand for people; its tables must say what the code does.
+
+use std::{fs, path::PathBuf};
+
+use wire::{
+    Code,
+    code::{Fault, Retry},
+    frame_type, limits,
+};
+
+fn text() -> String {
+    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "..", "docs", "protocol.md"]
+        .iter()
+        .collect();
+    fs::read_to_string(path).expect("docs/protocol.md")
+}
+
+/// The cells of every table row whose first cell passes.
+fn rows(is_row: impl Fn(&str) -> bool) -> Vec<Vec<String>> {
+    text()
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"))
+        .map(|line| {
+            line.split(" | ")
+                .map(|cell| cell.trim().to_owned())
+                .collect::<Vec<_>>()
+        })
+        .filter(|cells| cells.first().is_some_and(|cell| is_row(cell)))
+        .collect()
+}
+
+#[test]
+fn the_table_of_codes_is_that_of_the_code() {
+    let printed = rows(|cell| cell.len() == 3 && cell.parse::<u16>().is_ok());
+    let expected: Vec<Vec<String>> = Code::ALL
+        .iter()
+        .map(|code| {
+            let fault = match code.fault() {
+                Fault::Client => "client",
+                Fault::Application => "application",
+                Fault::Network => "network",
+                Fault::Server => "server",
+                Fault::Nobody => "nobody",
+            };
+            let retry = match code.retry() {
+                Retry::Never => "never",
+                Retry::Now => "now",
+                Retry::Slot => "slot",
+            };
+            [
+                &code.number().to_string(),
+                &format!("{code:?}"),
+                fault,
+                retry,
+                code.text(),
+            ]
+            .map(String::from)
+            .to_vec()
+        })
+        .collect();
+    assert_eq!(printed, expected);
+}
+
+#[test]
+fn the_table_of_frames_is_that_of_the_code() {
+    let printed: Vec<(String, String)> = rows(|cell| cell.starts_with("0x") && cell.len() == 4)
+        .into_iter()
+        .map(|cells| (cells[0].clone(), cells[1].clone()))
+        .collect();
+    let expected: Vec<_> = frame_type::ALL
+        .iter()
+        .map(|(number, name)| (format!("{number:#04x}"), (*name).to_owned()))
+        .collect();
+    assert_eq!(printed, expected);
+}
+
+#[test]
+fn the_table_of_limits_is_that_of_the_code() {
+    let expected = [
+        ("HEADER_LEN", limits::HEADER_LEN as u64),
+        ("PAYLOAD_LEN_MAX", limits::PAYLOAD_LEN_MAX as u64),
+        (
+            "CLIENT_PAYLOAD_LEN_MAX",
+            limits::CLIENT_PAYLOAD_LEN_MAX as u64,
+        ),
+        (
+            "HELLO_PAYLOAD_LEN_MAX",
+            limits::HELLO_PAYLOAD_LEN_MAX as u64,
+        ),
+        ("HELLO_TIMEOUT", limits::HELLO_TIMEOUT.as_secs()),
+        ("NAME_LEN_MAX", limits::NAME_LEN_MAX as u64),
+        ("DEVICE_LEN_MAX", limits::DEVICE_LEN_MAX as u64),
+        ("CLIENT_TEXT_LEN_MAX", limits::CLIENT_TEXT_LEN_MAX as u64),
+        ("DEVICE_COUNT_MAX", limits::DEVICE_COUNT_MAX as u64),
+        ("IN_FLIGHT_MAX", limits::IN_FLIGHT_MAX),
+        (
+            "HEARTBEAT_S_MIN",
+            u64::from(*limits::HEARTBEAT_S_RANGE.start()),
+        ),
+        (
+            "HEARTBEAT_S_MAX",
+            u64::from(*limits::HEARTBEAT_S_RANGE.end()),
+        ),
+        ("VERSION", u64::from(limits::VERSION)),
+    ];
+    for (name, value) in expected {
+        let row = rows(|cell| cell.trim_matches('`') == name);
+        let printed = row.first().map(|cells| cells[1].replace(',', ""));
+        assert_eq!(printed, Some(value.to_string()), "{name}");
+    }
+}
