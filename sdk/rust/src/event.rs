@@ -40,7 +40,7 @@ pub enum Event {
         /// Why: a number of [`wire::Code`], or of a later version's table.
         code: u16,
         /// False: it was first offered before the gateway last started, and may have arrived then.
-        is_known: bool,
+        known: bool,
     },
     /// A message has another number from now on: the client had to take a new incarnation. These come in ascending order,
     /// and a new number is never larger than the old one, so each can be carried out at once.
@@ -74,6 +74,9 @@ pub enum Event {
         /// Of GOAWAY, or what the client found wrong itself; none if the gateway was silent for too long.
         code: Option<u16>,
     },
+    /// The transport was lost, or could not connect: nothing to do, the client connects again at
+    /// [`Client::connect_at`](crate::Client::connect_at).
+    Lost,
     /// The client does not connect again by itself. After a change (a new credential, a person's wish)
     /// [`Client::restart`](crate::Client::restart) lets it.
     Ended {
@@ -81,7 +84,7 @@ pub enum Event {
         code: u16,
     },
     /// The store failed. Nothing after it was acknowledged, and the client does nothing more: make a new one on a store that works.
-    StoreFailed(StoreError),
+    StoreFailed(Box<StoreError>),
 }
 
 /// What WELCOME said.

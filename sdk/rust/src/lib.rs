@@ -9,10 +9,18 @@
 
 #![forbid(unsafe_code)]
 
+mod backoff;
 mod client;
 mod config;
+mod dedup;
 mod error;
 mod event;
+mod heartbeat;
+mod inbox;
+mod login;
+mod outbox;
+mod sending;
+mod session;
 pub mod store;
 
 pub use client::Client;

@@ -7,8 +7,10 @@
 mod memory;
 mod state;
 
+pub use crate::dedup::{Seen, SeenKey, Window};
+pub use crate::outbox::{Outbox, Waiting};
 pub use memory::{MemoryStore, NoStore};
-pub use state::{Queued, SeenKey, State};
+pub use state::{Ledger, State};
 
 use wire::frame::SendFlags;
 use wire::{Counter, DeviceNo, Id, Incarnation, Mid, Name};
@@ -93,9 +95,11 @@ pub enum Change<'a> {
     Read,
 }
 
-/// The content of a queued message.
+/// A message to be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Content<'a> {
+pub struct Queued<'a> {
+    /// Its number.
+    pub counter: Counter,
     /// User or group.
     pub to: Name<'a>,
     /// The application's.

@@ -1,48 +1,104 @@
 //! A client's state, and the meaning of every change of it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
-use wire::{Counter, DeviceNo, Id, Incarnation, Name};
+use wire::{Counter, DeviceNo, Id, Incarnation};
 
-use super::{Change, Content};
+use super::Change;
+use crate::dedup::Seen;
 use crate::event::Received;
+use crate::outbox::{Outbox, Waiting};
 
 /// Everything that outlives the process.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct State {
+    /// What the client works with.
+    pub ledger: Ledger,
+    /// Messages that are committed and that the application has not dealt with, oldest first.
+    pub unread: VecDeque<Received>,
+}
+
+/// Who this client is, what it has not seen resolved, what it has seen.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Ledger {
     /// None: the store is new.
     pub incarnation: Option<Incarnation>,
     /// None until a WELCOME of this incarnation.
     pub device_no: Option<DeviceNo>,
-    /// The highest counter ever offered in this incarnation.
+    /// The highest counter ever offered in this incarnation: what waits above it was never offered in it.
     pub highest_sent: Counter,
     /// The highest place of a message that is committed here.
     pub last_id: Id,
+    /// What is neither accepted nor refused.
+    pub outbox: Outbox,
+    /// What came.
+    pub seen: Seen,
 }
 
 impl State {
-    /// Carries out one change. Cost: O(log n) in conversations and unresolved messages, besides copies of content.
-    pub fn apply(&mut self, _change: &Change<'_>) {
-        unimplemented!()
+    /// Carries out one change: [`Ledger::apply`], and the list of unread messages.
+    pub fn apply(&mut self, change: &Change<'_>) {
+        self.ledger.apply(change);
+        match change {
+            Change::Received { message, .. } => self.unread.push_back((*message).clone()),
+            Change::Read => drop(self.unread.pop_front()),
+            Change::Moved { from, mid, id } => {
+                let is_moved =
+                    |unread: &&mut Received| unread.mid == *mid && unread.from() == *from;
+                if let Some(unread) = self.unread.iter_mut().find(is_moved) {
+                    unread.id = *id;
+                }
+            }
+            _ => {}
+        }
     }
 }
 
-/// A message to be queued.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Queued<'a> {
-    /// Its number.
-    pub counter: Counter,
-    /// Its content.
-    pub content: Content<'a>,
-}
+impl Ledger {
+    /// Carries out one change. O(log n) in conversations and waiting messages, besides copies of content.
+    pub fn apply(&mut self, change: &Change<'_>) {
+        match *change {
+            Change::Incarnation(incarnation) => {
+                self.incarnation = Some(incarnation);
+                self.device_no = None;
+                self.highest_sent = Counter(0);
+                self.outbox.renumber();
+            }
+            Change::DeviceNo(device_no) => {
+                if self.device_no.is_some_and(|before| before != device_no) {
+                    self.outbox.rename();
+                }
+                self.device_no = Some(device_no);
+            }
+            Change::Queued(queued) => self.outbox.push(Waiting::new(&queued, 0)),
+            Change::Offered { through, boot } => {
+                self.highest_sent = self.highest_sent.max(through);
+                self.outbox.offered(through, boot);
+            }
+            Change::Resolved(counter) => drop(self.outbox.resolve(counter)),
+            Change::LastId(id) => self.last_id = id,
+            Change::Received { message, key } => {
+                self.last_id = self.last_id.max(message.id);
+                self.seen.insert(&key, message.mid.counter());
+            }
+            Change::Moved { id, .. } => self.last_id = self.last_id.max(id),
+            Change::Read => {}
+        }
+    }
 
-/// Whose counters, in which conversation: de-duplication happens within one of these.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SeenKey<'a> {
-    /// Who sent it.
-    pub from: Name<'a>,
-    /// From which device.
-    pub device_no: DeviceNo,
-    /// In which conversation.
-    pub conversation: Name<'a>,
+    /// HELLO's lowest unresolved: one above the highest sent when all are resolved.
+    pub fn lowest_unresolved(&self) -> Counter {
+        match self.outbox.first() {
+            Some(first) => first.counter,
+            None => self.highest_sent.next(),
+        }
+    }
+
+    /// The number of the next message.
+    pub fn next_counter(&self) -> Counter {
+        match self.outbox.last() {
+            Some(last) => last.counter.max(self.highest_sent).next(),
+            None => self.highest_sent.next(),
+        }
+    }
 }
