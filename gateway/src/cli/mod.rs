@@ -1,0 +1,37 @@
+//! The command line: what `shardwire` is asked to do.
+
+mod serve;
+mod token;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Runs the command that the process was started with. What goes wrong is told on standard error.
+pub fn run() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Serve(args) => serve::run(args),
+        Command::Token(args) => token::run(args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("shardwire: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A messaging gateway that loses nothing it acknowledged.
+#[derive(Debug, Parser)]
+#[command(name = "shardwire", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::ServeArgs),
+    Token(token::TokenArgs),
+}

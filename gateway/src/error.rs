@@ -1,0 +1,104 @@
+//! Why the gateway cannot start or go on: each message names the cause and what helps.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// What stops the gateway. All of these are for the operator; none is a peer's fault.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// A path that could not be read, written or made.
+    #[error("{path}: cannot {what}: {source}")]
+    Path {
+        /// Where.
+        path: PathBuf,
+        /// Which operation, as a verb.
+        what: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The configuration file is not one.
+    #[error("{path}: {message}")]
+    Config {
+        /// Which file.
+        path: PathBuf,
+        /// What and where, by line.
+        message: String,
+    },
+    /// A value that cannot be used.
+    #[error("{0}")]
+    Setting(String),
+    /// The data directory holds something else than a store this version can use.
+    #[error("{path}: {source}")]
+    Store {
+        /// The data directory.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: crate::store::StoreError,
+    },
+    /// A key file that holds no usable key.
+    #[error("{path}: {message}")]
+    Key {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong and what helps.
+        message: String,
+    },
+    /// The address is taken.
+    #[error(
+        "cannot listen on {0}: the address is in use; another gateway or another program holds that port: \
+         stop it, or choose another port with --listen"
+    )]
+    AddressInUse(SocketAddr),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// Which address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The kernel gives no ring.
+    #[error("{0}")]
+    NoRing(String),
+    /// Another resource of the machine.
+    #[error("cannot {what}: {source}")]
+    System {
+        /// Which operation, as a verb.
+        what: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A shard's store cannot be used.
+    #[error("shard {shard}: {reason}")]
+    Unusable {
+        /// Which shard.
+        shard: u16,
+        /// What its log found.
+        reason: String,
+    },
+    /// A drain that did not end in time. Nothing acknowledged is lost by that.
+    #[error(
+        "{0} of the shards did not finish draining in time; what they had acknowledged is safe"
+    )]
+    DrainTimeout(usize),
+}
+
+impl Error {
+    /// Names the path in an error of the file system.
+    pub(crate) fn path<'a>(
+        path: &'a Path,
+        what: &'static str,
+    ) -> impl FnOnce(io::Error) -> Error + 'a {
+        move |source| Error::Path {
+            path: path.to_owned(),
+            what,
+            source,
+        }
+    }
+
+    /// Names the operation in an error of the system.
+    pub(crate) fn system(what: &'static str) -> impl FnOnce(io::Error) -> Error {
+        move |source| Error::System { what, source }
+    }
+}
