@@ -2,6 +2,7 @@
 //! tests has the shapes (`hostile/hostile.fbs`), and the two buffers are kept as vectors.
 
 #[allow(
+    unsafe_code,
     missing_docs,
     unreachable_pub,
     unused_imports,

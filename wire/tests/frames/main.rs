@@ -1,6 +1,8 @@
 //! The wire as a peer sees it: layout, golden vectors, refusals, hostile and random bytes, peers of another version, and whether
 //! `docs/protocol.md` still says the same.
 
+#![deny(unsafe_code)]
+
 mod deframing;
 mod document;
 mod future;

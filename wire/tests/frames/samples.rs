@@ -94,48 +94,32 @@ pub(crate) fn deliver() -> Deliver<'static> {
 }
 
 pub(crate) fn all() -> Vec<Sample> {
-    let mut samples = sending();
-    samples.extend(delivering());
-    samples.extend(states());
-    samples.extend(control());
-    samples
+    let groups = [
+        sends(),
+        outcomes(),
+        delivers(),
+        limits(),
+        reads_and_typing(),
+        lists(),
+        hellos(),
+        welcomes_and_ends(),
+        errors(),
+    ];
+    groups.into_iter().flatten().collect()
+}
+
+pub(crate) fn named(name: &str) -> Sample {
+    let found = all().into_iter().find(|sample| sample.name == name);
+    found.unwrap_or_else(|| panic!("no sample is called {name}"))
 }
 
 fn sample(name: &'static str, what: &'static str, frame: Frame<'static>) -> Sample {
     Sample { name, what, frame }
 }
 
-fn sending() -> Vec<Sample> {
-    const ACK: SendAck = SendAck {
-        counter: Counter(1),
-        safe_by: SafeBy::Received,
-        self_id: Id::NONE,
-    };
-    const ACKS: &[SendAck] = &[
-        SendAck {
-            counter: Counter(7),
-            safe_by: SafeBy::Stored,
-            self_id: Id(1_700_000_000_000_007),
-        },
-        SendAck {
-            counter: Counter(9),
-            safe_by: SafeBy::Duplicate,
-            self_id: Id::NONE,
-        },
-        SendAck {
-            counter: Counter::MAX,
-            safe_by: SafeBy::Received,
-            self_id: Id(u64::MAX),
-        },
-    ];
+fn sends() -> Vec<Sample> {
     let ephemeral = SendFlags(SendFlags::EPHEMERAL);
     vec![
-        sample("ping", "A ping.", Frame::Ping(Ping { token: 0x0403_0201 })),
-        sample(
-            "pong",
-            "Its answer: the same token.",
-            Frame::Pong(Ping { token: 0x0403_0201 }),
-        ),
         sample(
             "send",
             "The first message of device 1.",
@@ -187,6 +171,39 @@ fn sending() -> Vec<Sample> {
                 ..send()
             }),
         ),
+    ]
+}
+
+fn outcomes() -> Vec<Sample> {
+    const ACK: SendAck = SendAck {
+        counter: Counter(1),
+        safe_by: SafeBy::Received,
+        self_id: Id::NONE,
+    };
+    const ACKS: &[SendAck] = &[
+        SendAck {
+            counter: Counter(7),
+            safe_by: SafeBy::Stored,
+            self_id: Id(1_700_000_000_000_007),
+        },
+        SendAck {
+            counter: Counter(9),
+            safe_by: SafeBy::Duplicate,
+            self_id: Id::NONE,
+        },
+        SendAck {
+            counter: Counter::MAX,
+            safe_by: SafeBy::Received,
+            self_id: Id(u64::MAX),
+        },
+    ];
+    vec![
+        sample("ping", "A ping.", Frame::Ping(Ping { token: 0x0403_0201 })),
+        sample(
+            "pong",
+            "Its answer: the same token.",
+            Frame::Pong(Ping { token: 0x0403_0201 }),
+        ),
         sample(
             "send-ack",
             "One entry.",
@@ -216,7 +233,7 @@ fn sending() -> Vec<Sample> {
     ]
 }
 
-fn delivering() -> Vec<Sample> {
+fn delivers() -> Vec<Sample> {
     let ephemeral = SendFlags(SendFlags::EPHEMERAL);
     vec![
         sample(
@@ -263,6 +280,11 @@ fn delivering() -> Vec<Sample> {
                 body: b"",
             }),
         ),
+    ]
+}
+
+fn limits() -> Vec<Sample> {
+    vec![
         sample(
             "deliver-ack",
             "Everything up to this id is committed.",
@@ -307,7 +329,49 @@ fn delivering() -> Vec<Sample> {
     ]
 }
 
-fn states() -> Vec<Sample> {
+fn reads_and_typing() -> Vec<Sample> {
+    let conversation = name("#team");
+    vec![
+        sample(
+            "read",
+            "Everything of alice's device 1 up to counter 5, in the conversation with her.",
+            Frame::Read(Read {
+                mid: mid(1, 5),
+                from: name("alice"),
+                conversation: name("alice"),
+            }),
+        ),
+        sample(
+            "read-group",
+            "The same in a group.",
+            Frame::Read(Read {
+                mid: mid(1, 5),
+                from: name("alice"),
+                conversation,
+            }),
+        ),
+        sample(
+            "typing",
+            "Typing to bob.",
+            Frame::Typing(Typing {
+                state: 1,
+                peer: name("bob"),
+                conversation: name("bob"),
+            }),
+        ),
+        sample(
+            "typing-group",
+            "Alice stopped typing in a group.",
+            Frame::Typing(Typing {
+                state: 0,
+                peer: name("alice"),
+                conversation,
+            }),
+        ),
+    ]
+}
+
+fn lists() -> Vec<Sample> {
     let marks = |marks| {
         Frame::Receipt(Receipts {
             from: name("bob"),
@@ -342,48 +406,11 @@ fn states() -> Vec<Sample> {
             read: mid(2, 0),
         },
     ]);
-    let conversation = name("#team");
     vec![
-        sample(
-            "read",
-            "Everything of alice's device 1 up to counter 5, in the conversation with her.",
-            Frame::Read(Read {
-                mid: mid(1, 5),
-                from: name("alice"),
-                conversation: name("alice"),
-            }),
-        ),
-        sample(
-            "read-group",
-            "The same in a group.",
-            Frame::Read(Read {
-                mid: mid(1, 5),
-                from: name("alice"),
-                conversation,
-            }),
-        ),
         sample(
             "receipt",
             "Bob's devices have this much of alice's two devices.",
             marks(receipt_marks),
-        ),
-        sample(
-            "typing",
-            "Typing to bob.",
-            Frame::Typing(Typing {
-                state: 1,
-                peer: name("bob"),
-                conversation: name("bob"),
-            }),
-        ),
-        sample(
-            "typing-group",
-            "Alice stopped typing in a group.",
-            Frame::Typing(Typing {
-                state: 0,
-                peer: name("alice"),
-                conversation,
-            }),
         ),
         sample(
             "presence",
@@ -398,7 +425,7 @@ fn states() -> Vec<Sample> {
     ]
 }
 
-fn control() -> Vec<Sample> {
+fn hellos() -> Vec<Sample> {
     vec![
         sample(
             "hello",
@@ -432,6 +459,11 @@ fn control() -> Vec<Sample> {
                 ..hello()
             }),
         ),
+    ]
+}
+
+fn welcomes_and_ends() -> Vec<Sample> {
+    vec![
         sample("welcome", "The answer.", Frame::Welcome(welcome())),
         sample(
             "welcome-widest",
@@ -446,24 +478,6 @@ fn control() -> Vec<Sample> {
                 stored_is_synced: false,
                 ticket: &[7; 64],
                 ..welcome()
-            }),
-        ),
-        sample(
-            "error",
-            "READ is known and not offered.",
-            Frame::Error(ErrorInfo {
-                code: Code::Unsupported.number(),
-                frame_type: wire::frame_type::READ,
-                text: Code::Unsupported.text(),
-            }),
-        ),
-        sample(
-            "error-empty",
-            "About no frame, with a code of a later version and no text.",
-            Frame::Error(ErrorInfo {
-                code: 999,
-                frame_type: 0,
-                text: "",
             }),
         ),
         sample(
@@ -489,6 +503,29 @@ fn control() -> Vec<Sample> {
             "logout-forget",
             "Signs out, and the device goes.",
             Frame::Logout(Logout { forget: true }),
+        ),
+    ]
+}
+
+fn errors() -> Vec<Sample> {
+    vec![
+        sample(
+            "error",
+            "READ is known and not offered.",
+            Frame::Error(ErrorInfo {
+                code: Code::Unsupported.number(),
+                frame_type: wire::frame_type::READ,
+                text: Code::Unsupported.text(),
+            }),
+        ),
+        sample(
+            "error-empty",
+            "About no frame, with a code of a later version and no text.",
+            Frame::Error(ErrorInfo {
+                code: 999,
+                frame_type: 0,
+                text: "",
+            }),
         ),
     ]
 }

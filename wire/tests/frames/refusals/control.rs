@@ -1,167 +1,175 @@
 //! Control frames with one fault each, and types that nobody knows.
 
 use wire::{
-    Code,
+    Code::{self, BadName, Malformed, OneCredential, OutOfRange, UnknownType},
     frame_type::{self as t},
 };
 
-use super::cases::{Refusal, cut, refusal};
-use crate::table::{Table, Value};
+use super::Refusal;
+use crate::{
+    payload,
+    samples::named,
+    table::{
+        Table,
+        Value::{self, Bytes, Text, U16, U32, U64},
+    },
+};
 
 pub(super) fn all() -> Vec<Refusal> {
-    [of_hello(), of_others()].into_iter().flatten().collect()
+    let groups = [
+        not_a_table(),
+        credentials(),
+        names(),
+        numbers(),
+        welcomes(),
+        unknown(),
+    ];
+    groups.into_iter().flatten().collect()
 }
 
-fn of_hello() -> Vec<Refusal> {
-    use Code::{BadName, Malformed, OneCredential, OutOfRange};
-    use Value::{Bytes, Text, U16, U32, U64};
-    const TEXT_65: &str = "12345678901234567890123456789012345678901234567890123456789012345";
-    const DEVICE_33: &str = "123456789012345678901234567890123";
-    let hello =
-        |name, code, table: Table, what| refusal(name, code, t::HELLO, table.payload(), what);
-    let with = |id, value| Table::hello().with(id, value);
-    let without = |id| Table::hello().without(id);
+fn refusal(
+    name: &'static str,
+    code: Code,
+    frame_type: u8,
+    payload: Vec<u8>,
+    what: &'static str,
+) -> Refusal {
+    Refusal {
+        name,
+        what,
+        frame_type,
+        payload,
+        code,
+    }
+}
+
+/// The first `len` bytes of the payload of a sample.
+fn cut(name: &'static str, sample_name: &str, len: usize) -> Refusal {
+    let frame = named(sample_name).frame;
+    let mut bytes = payload(&frame);
+    bytes.truncate(len);
+    refusal(name, Malformed, frame.frame_type(), bytes, "Half a table.")
+}
+
+fn hello(name: &'static str, code: Code, table: &Table, what: &'static str) -> Refusal {
+    refusal(name, code, t::HELLO, table.payload(), what)
+}
+
+fn with(id: u16, value: Value) -> Table {
+    Table::hello().with(id, value)
+}
+
+fn without(id: u16) -> Table {
+    Table::hello().without(id)
+}
+
+fn not_a_table() -> Vec<Refusal> {
     let mut not_utf8 = Table::hello().payload();
     let at = not_utf8
         .windows(5)
         .position(|bytes| bytes == b"token")
         .expect("it is there");
     not_utf8[at] = 0xff;
+    let prefixed = Table::hello().size_prefixed_payload();
+    let malformed = |name, payload, what| refusal(name, Malformed, t::HELLO, payload, what);
     vec![
-        refusal(
-            "hello-empty",
-            Malformed,
-            t::HELLO,
-            vec![],
-            "Nothing behind the header.",
-        ),
-        refusal(
-            "hello-far",
-            Malformed,
-            t::HELLO,
-            vec![0xff; 64],
-            "A table outside the payload.",
-        ),
-        refusal(
-            "hello-not-utf8",
-            Malformed,
-            t::HELLO,
-            not_utf8,
-            "A string that is not UTF-8.",
-        ),
-        refusal(
-            "hello-size-prefixed",
-            Malformed,
-            t::HELLO,
-            Table::hello().size_prefixed_payload(),
-            "With a size prefix.",
-        ),
-        hello(
-            "hello-no-credential",
-            OneCredential,
-            without(4),
-            "No credential.",
-        ),
-        hello(
+        malformed("hello-empty", vec![], "Nothing behind the header."),
+        malformed("hello-far", vec![0xff; 64], "A table outside the payload."),
+        malformed("hello-not-utf8", not_utf8, "A string that is not UTF-8."),
+        malformed("hello-size-prefixed", prefixed, "With a size prefix."),
+        cut("welcome-cut", "welcome", 32),
+        cut("error-cut", "error", 20),
+        cut("goaway-cut", "goaway", 20),
+        cut("logout-cut", "logout", 3),
+    ]
+}
+
+fn credentials() -> Vec<Refusal> {
+    let one = |name, table: Table, what| hello(name, OneCredential, &table, what);
+    vec![
+        one("hello-no-credential", without(4), "No credential."),
+        one(
             "hello-empty-token",
-            OneCredential,
             with(4, Text("")),
             "An empty credential is none.",
         ),
-        hello(
+        one(
             "hello-two-credentials",
-            OneCredential,
             with(5, Text("password")),
             "A token and a password.",
         ),
-        hello(
+        one(
             "hello-token-and-ticket",
-            OneCredential,
             with(6, Bytes(b"ticket")),
             "A token and a ticket.",
         ),
-        hello("hello-no-user", BadName, without(3), "No user."),
-        hello(
+    ]
+}
+
+fn names() -> Vec<Refusal> {
+    const DEVICE_33: &str = "123456789012345678901234567890123";
+    let bad = |name, table: Table, what| hello(name, BadName, &table, what);
+    vec![
+        bad("hello-no-user", without(3), "No user."),
+        bad(
             "hello-group-user",
-            BadName,
             with(3, Text("#team")),
             "A group cannot log in.",
         ),
-        hello("hello-no-device", BadName, without(7), "No device."),
-        hello(
+        bad("hello-no-device", without(7), "No device."),
+        bad(
             "hello-device-33",
-            BadName,
             with(7, Text(DEVICE_33)),
             "A device of 33 bytes.",
         ),
-        hello(
+    ]
+}
+
+fn numbers() -> Vec<Refusal> {
+    const TEXT_65: &str = "12345678901234567890123456789012345678901234567890123456789012345";
+    let out = |name, table: Table, what| hello(name, OutOfRange, &table, what);
+    let both = with(10, U64(1 << 48)).with(9, U64(1 << 48));
+    vec![
+        out(
             "hello-versions-reversed",
-            OutOfRange,
             with(0, U16(2)),
             "version_min above version_max.",
         ),
-        hello(
-            "hello-lowest-0",
-            OutOfRange,
-            without(9),
-            "lowest_unresolved 0.",
-        ),
-        hello(
+        out("hello-lowest-0", without(9), "lowest_unresolved 0."),
+        out(
             "hello-lowest-high",
-            OutOfRange,
             with(9, U64(2)),
             "lowest_unresolved two above highest_sent.",
         ),
-        hello(
+        out(
             "hello-65-in-flight",
-            OutOfRange,
             with(10, U64(65)),
             "Counters 1 to 65 unresolved.",
         ),
-        hello(
-            "hello-highest-49-bits",
-            OutOfRange,
-            with(10, U64(1 << 48)).with(9, U64(1 << 48)),
-            "A counter of 49 bits.",
-        ),
-        hello(
-            "hello-no-credit",
-            OutOfRange,
-            without(12),
-            "Nothing could ever come.",
-        ),
-        hello(
+        out("hello-highest-49-bits", both, "A counter of 49 bits."),
+        out("hello-no-credit", without(12), "Nothing could ever come."),
+        out(
             "hello-no-credit-bytes",
-            OutOfRange,
             with(13, U32(0)),
             "Nothing could ever come.",
         ),
-        hello(
+        out(
             "hello-client-name-65",
-            OutOfRange,
             with(14, Text(TEXT_65)),
             "A client name of 65 bytes.",
         ),
-        hello(
+        out(
             "hello-client-version-65",
-            OutOfRange,
             with(15, Text(TEXT_65)),
             "A client version of 65 bytes.",
         ),
     ]
 }
 
-fn of_others() -> Vec<Refusal> {
-    use Code::{Malformed, OutOfRange, UnknownType};
-    use Value::{U16, U32};
+fn welcomes() -> Vec<Refusal> {
     let welcome = |name, id, value, what| {
-        refusal(
-            name,
-            OutOfRange,
-            t::WELCOME,
-            Table::welcome().with(id, value).payload(),
-            what,
-        )
+        let payload = Table::welcome().with(id, value).payload();
+        refusal(name, OutOfRange, t::WELCOME, payload, what)
     };
     vec![
         welcome(
@@ -196,54 +204,19 @@ fn of_others() -> Vec<Refusal> {
             U16(65),
             "More than the window has.",
         ),
-        refusal(
-            "welcome-cut",
-            Malformed,
-            t::WELCOME,
-            cut("welcome", 32),
-            "Half a table.",
-        ),
-        refusal(
-            "error-cut",
-            Malformed,
-            t::ERROR,
-            cut("error", 20),
-            "Half a table.",
-        ),
-        refusal(
-            "goaway-cut",
-            Malformed,
-            t::GOAWAY,
-            cut("goaway", 20),
-            "Half a table.",
-        ),
-        refusal(
-            "logout-cut",
-            Malformed,
-            t::LOGOUT,
-            cut("logout", 3),
-            "Half a table.",
-        ),
-        refusal(
-            "unknown-00",
-            UnknownType,
-            0x00,
-            vec![],
-            "Type 0 is never used.",
-        ),
-        refusal(
+    ]
+}
+
+fn unknown() -> Vec<Refusal> {
+    let unknown =
+        |name, frame_type, what| refusal(name, UnknownType, frame_type, vec![1, 2, 3], what);
+    vec![
+        unknown("unknown-00", 0x00, "Type 0 is never used."),
+        unknown(
             "unknown-0e",
-            UnknownType,
             0x0e,
-            vec![1, 2, 3],
             "The first hot type that version 1 does not know.",
         ),
-        refusal(
-            "unknown-7f",
-            UnknownType,
-            0x7f,
-            vec![],
-            "The last type that must be known.",
-        ),
+        unknown("unknown-7f", 0x7f, "The last type that must be known."),
     ]
 }
