@@ -1,7 +1,7 @@
 //! What passes between shards.
 
-use wire::frame::{SafeBy, SendFlags};
-use wire::{Code, Id, Mid};
+use wire::frame::{Deliver, SafeBy, Send, SendFlags};
+use wire::{Code, Id, Mid, Name};
 
 /// Classes of lanes, in order: handling an envelope of one class may produce only envelopes of a later class, so no two
 /// shards can wait for each other.
@@ -32,15 +32,9 @@ pub struct Parcel {
     pub bytes: Box<[u8]>,
 }
 
-/// Where an outcome goes: a user of a shard, as that shard numbers its users. A number used again has another generation,
-/// and an outcome for a user that was forgotten is dropped: the sender's retry asks again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UserRef {
-    /// Place in the shard's slab of users.
-    pub index: u32,
-    /// Which use of it.
-    pub generation: u32,
-}
+/// A user of one shard, by that shard's own dense number; it lasts as long as the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UserRef(pub u32);
 
 /// One thing one shard tells another.
 ///
@@ -60,6 +54,13 @@ pub enum Envelope {
     Ephemeral {
         /// The message.
         parcel: Parcel,
+    },
+    /// So many ephemeral messages have left the lane: what comes free of the bound on it. At most one a turn.
+    Taken {
+        /// Messages.
+        count: u32,
+        /// Bytes of their parcels.
+        len: u32,
     },
     /// What became of a message.
     Outcome {
@@ -90,12 +91,69 @@ pub enum Outcome {
     Refused(Code),
 }
 
+impl Parcel {
+    /// The DELIVER that carries it, with this position in the inbox.
+    pub fn deliver(&self, id: Id) -> Deliver<'_> {
+        let (from, to, body) = split(&self.bytes, self.from_len, self.to_len);
+        Deliver {
+            id,
+            mid: self.mid,
+            flags: self.flags,
+            kind: self.kind,
+            from,
+            to,
+            body,
+        }
+    }
+
+    /// The sender.
+    pub fn from(&self) -> Name<'_> {
+        split(&self.bytes, self.from_len, self.to_len).0
+    }
+
+    /// The addressee.
+    pub fn to(&self) -> Name<'_> {
+        split(&self.bytes, self.from_len, self.to_len).1
+    }
+
+    /// Packs a SEND of `from`.
+    pub fn pack(from: Name<'_>, send: &Send<'_>) -> Parcel {
+        let (name, to) = (from.as_str().as_bytes(), send.to.as_str().as_bytes());
+        let mut bytes = Vec::with_capacity(name.len() + to.len() + send.body.len());
+        for part in [name, to, send.body] {
+            bytes.extend_from_slice(part);
+        }
+        let len = |bytes: &[u8]| u8::try_from(bytes.len()).expect("names are short");
+        Parcel {
+            mid: send.mid,
+            flags: send.flags,
+            kind: send.kind,
+            from_len: len(name),
+            to_len: len(to),
+            bytes: bytes.into_boxed_slice(),
+        }
+    }
+
+    /// Bytes it counts for in the bound on a lane.
+    pub fn size(&self) -> u32 {
+        u32::try_from(self.bytes.len()).expect("a frame is shorter than 16 MiB")
+    }
+}
+
+/// Takes from, to and body apart. The names were checked when they came.
+pub(crate) fn split(bytes: &[u8], from_len: u8, to_len: u8) -> (Name<'_>, Name<'_>, &[u8]) {
+    let (from, rest) = bytes.split_at(usize::from(from_len));
+    let (to, body) = rest.split_at(usize::from(to_len));
+    let name = |bytes| Name::parse(bytes).expect("checked before it was packed");
+    (name(from), name(to), body)
+}
+
 impl Envelope {
     /// The class of lane it travels in.
     pub fn class(&self) -> LaneClass {
         match self {
             Envelope::Message { .. } | Envelope::Ephemeral { .. } => LaneClass::FirstHop,
-            Envelope::Outcome { .. } => LaneClass::Outcome,
+            Envelope::Outcome { .. } | Envelope::Taken { .. } => LaneClass::Outcome,
         }
     }
 
@@ -103,7 +161,7 @@ impl Envelope {
     pub fn size(&self) -> usize {
         let heap = match self {
             Envelope::Message { parcel, .. } | Envelope::Ephemeral { parcel } => parcel.bytes.len(),
-            Envelope::Outcome { .. } => 0,
+            Envelope::Outcome { .. } | Envelope::Taken { .. } => 0,
         };
         size_of::<Envelope>() + heap
     }

@@ -8,12 +8,30 @@
 
 pub mod config;
 pub mod counters;
+mod dedup;
+mod delivery;
+mod device;
+mod drain;
 pub mod envelope;
 pub mod event;
+pub mod fault;
+mod heartbeat;
+mod ids;
+mod inbox;
+mod login;
+mod outbox;
+mod recovery;
+mod router;
+mod sending;
+mod session;
 pub mod shard;
+mod spill;
+mod user;
 
 pub use config::{ShardConfig, UnknownRecipients};
 pub use counters::Counters;
 pub use envelope::{Envelope, LaneClass};
 pub use event::{ConnId, Credential, Input, Login, Notice, Now, Output, Outputs, ShardIndex};
+#[cfg(feature = "planted")]
+pub use fault::Fault;
 pub use shard::{Shard, home};

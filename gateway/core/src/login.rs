@@ -1,0 +1,512 @@
+//! Sessions begin and end here: HELLO, the way home, registration of devices, WELCOME, replacement, sign-out, silence.
+
+use storage::{AppendError, InboxNo, Lsn, Record};
+use wire::frame::{self, GoAway, Hello};
+use wire::limits::{DEVICE_COUNT_MAX, IN_FLIGHT_MAX, VERSION};
+use wire::{Code, DeviceNo, Frame, Id};
+
+use crate::device::{Device, Phase};
+use crate::envelope::UserRef;
+use crate::event::{ConnId, Credential, Login, Now, Output, Outputs};
+use crate::fault::Fault;
+use crate::outbox::{write, write_goaway};
+use crate::session::{Session, State};
+use crate::shard::{Shard, home};
+use crate::spill::Commit;
+use crate::user::Users;
+
+impl Shard {
+    pub(crate) fn add_session(&mut self, now: Now, session: Session) {
+        let conn = session.conn;
+        self.sessions.insert(session);
+        self.set_deadline(now, conn);
+    }
+
+    /// Puts a connection on the wheel, unless it comes up early enough anyway.
+    fn set_deadline(&mut self, now: Now, conn: ConnId) {
+        let Some(session) = self.sessions.get_mut(conn) else {
+            return;
+        };
+        let at = session
+            .deadline(self.config.heartbeat_s)
+            .map_or(now.mono_us + REST_US, |(at, _)| at);
+        if at < session.wheel_us {
+            session.wheel_us = at;
+            self.wheel.insert(now.mono_us, at, conn);
+        }
+    }
+
+    /// HELLO, on the shard that accepted: its credential is checked before anything else is looked at.
+    pub(crate) fn on_hello(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        hello: &Hello<'_>,
+        out: &mut Outputs,
+    ) {
+        if !(hello.version_min..=hello.version_max).contains(&VERSION) {
+            return self.close(now, conn, Code::Version, out);
+        }
+        let (lowest, highest) = (hello.lowest_unresolved, hello.highest_sent);
+        if lowest > highest.next() || highest.next().0 - lowest.0 > IN_FLIGHT_MAX {
+            return self.close(now, conn, Code::OutOfRange, out);
+        }
+        let credential = match hello.credential {
+            frame::Credential::Token(token) => Credential::Token(token.into()),
+            frame::Credential::Password(password) => Credential::Password(password.into()),
+            frame::Credential::Ticket(ticket) => Credential::Ticket(ticket.into()),
+        };
+        let login = Box::new(Login {
+            user: hello.user.into(),
+            device: hello.device.into(),
+            incarnation: hello.incarnation,
+            lowest_unresolved: lowest,
+            highest_sent: highest,
+            last_id: hello.last_id,
+            credit: hello.credit,
+            version: VERSION,
+            features: 0,
+        });
+        let user = login.user.clone();
+        if let Some(session) = self.sessions.get_mut(conn) {
+            session.state = State::Authenticating(login);
+        }
+        self.update_reading(now, conn, out);
+        out.list.push(Output::Authenticate {
+            conn,
+            user,
+            credential,
+        });
+    }
+
+    /// The credential was checked: the connection goes home.
+    pub(crate) fn on_authenticated(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        verdict: Result<(), Code>,
+        out: &mut Outputs,
+    ) {
+        let Some(session) = self.sessions.get(conn) else {
+            return;
+        };
+        if !matches!(session.state, State::Authenticating(_)) {
+            return;
+        }
+        if let Err(code) = verdict {
+            return self.close(now, conn, code, out);
+        }
+        if let Some(Session {
+            state: State::Authenticating(login),
+            ..
+        }) = self.sessions.remove(conn).map(|s| *s)
+        {
+            let to = home(&self.config.key, self.config.shard_count, &login.user);
+            out.list.push(Output::Handoff { conn, to, login });
+        }
+    }
+
+    /// A connection came home. A session of the same device is replaced; a device that is new here is registered first.
+    pub(crate) fn on_adopt(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        login: Box<Login>,
+        out: &mut Outputs,
+    ) {
+        assert_eq!(
+            home(&self.config.key, self.config.shard_count, &login.user),
+            self.config.shard,
+            "handed to its home"
+        );
+        if self.is_draining {
+            return write_goaway(out, conn, self.drain_goaway());
+        }
+        let user = self.users.intern(login.user.as_name());
+        let known = self
+            .users
+            .get_mut(user)
+            .device_named(login.device.as_device());
+        if let Some(session) = known.as_ref().and_then(|device| device.session) {
+            self.close(now, session, Code::Replaced, out);
+        }
+        let known = self
+            .users
+            .get_mut(user)
+            .device_named(login.device.as_device());
+        let Some(device) = known.filter(|device| device.incarnation == login.incarnation) else {
+            return self.register(now, conn, user, login, out);
+        };
+        if device.sending.highest() > login.highest_sent {
+            return write_goaway(out, conn, GoAway::of(Code::NewIncarnation));
+        }
+        let device_no = device.no;
+        if device.phase == Phase::Registering {
+            device.session = Some(conn);
+            let session = Session::new(
+                conn,
+                State::Registering(login, user, device_no),
+                now.mono_us,
+            );
+            return self.add_session(now, session);
+        }
+        self.add_session(
+            now,
+            Session::new(conn, State::Ready(user, device_no), now.mono_us),
+        );
+        self.welcome(now, conn, user, device_no, &login, out);
+    }
+
+    /// Gives a device its number. It counts as registered at once; WELCOME waits until that is durable.
+    fn register(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        user_ref: UserRef,
+        login: Box<Login>,
+        out: &mut Outputs,
+    ) {
+        let user = self.users.get_mut(user_ref);
+        let staying = user
+            .devices
+            .iter()
+            .filter(|device| device.name != login.device)
+            .count();
+        if staying >= DEVICE_COUNT_MAX {
+            let away = user
+                .devices
+                .iter()
+                .filter(|device| device.phase == Phase::Absent);
+            let longest = away.min_by_key(|device| device.away_since_us);
+            let Some(evicted) =
+                longest.filter(|device| now.mono_us - device.away_since_us >= EVICT_AFTER_US)
+            else {
+                return write_goaway(out, conn, GoAway::of(Code::TooManyDevices));
+            };
+            let evicted = evicted.no;
+            self.purge(user_ref, evicted);
+        }
+        let is_planted = self.planted.is(Fault::NewDeviceAtHead);
+        let user = self.users.get_mut(user_ref);
+        if user.highest.0 == u16::MAX {
+            return write_goaway(out, conn, GoAway::of(Code::TooManyDevices));
+        }
+        let device_no = DeviceNo(user.highest.0 + 1);
+        let cursor = if is_planted {
+            user.head
+        } else {
+            user.confirmed
+        };
+        let record = Record::Device {
+            user: user.name.as_name(),
+            device_no,
+            device: login.device.as_device(),
+            incarnation: login.incarnation,
+            cursor,
+            highest: device_no,
+        };
+        let lsn = match self.log.append(Users::inbox(user_ref), &record) {
+            Ok(lsn) => lsn,
+            Err(AppendError::QueueFull) => return write_goaway(out, conn, GoAway::of(Code::Busy)),
+            Err(AppendError::NoSpace | AppendError::ReadOnly) => {
+                return write_goaway(out, conn, GoAway::of(Code::StorageFull));
+            }
+        };
+        user.highest = device_no;
+        let mut device = Device::new(
+            device_no,
+            login.device.clone(),
+            login.incarnation,
+            cursor,
+            lsn,
+        );
+        device.phase = Phase::Registering;
+        device.session = Some(conn);
+        user.devices.push(device);
+        self.state_records.insert((lsn, user_ref, device_no));
+        self.commits
+            .push_back((lsn, Commit::Register(user_ref, device_no)));
+        self.add_session(
+            now,
+            Session::new(
+                conn,
+                State::Registering(login, user_ref, device_no),
+                now.mono_us,
+            ),
+        );
+    }
+
+    /// A registration is durable: the devices of the same name that it replaces are gone, and whoever waits is welcome.
+    pub(crate) fn on_registered(
+        &mut self,
+        now: Now,
+        user_ref: UserRef,
+        device_no: DeviceNo,
+        out: &mut Outputs,
+    ) {
+        let user = self.users.get_mut(user_ref);
+        let Some(device) = user.device(device_no) else {
+            return;
+        };
+        device.phase = Phase::Absent;
+        let (name, session) = (device.name.clone(), device.session);
+        let older: Vec<_> = user
+            .devices
+            .iter()
+            .filter(|d| d.name == name && d.no < device_no)
+            .map(|d| d.no)
+            .collect();
+        for no in older {
+            self.remove_device(user_ref, no);
+        }
+        let Some(conn) = session else { return };
+        let Some(session) = self.sessions.get_mut(conn) else {
+            return;
+        };
+        let ready = State::Ready(user_ref, device_no);
+        if let State::Registering(login, ..) = std::mem::replace(&mut session.state, ready) {
+            session.heard_us = now.mono_us;
+            self.welcome(now, conn, user_ref, device_no, &login, out);
+        }
+    }
+
+    /// A registration could not be stored: it never was.
+    pub(crate) fn on_registration_failed(
+        &mut self,
+        now: Now,
+        user: UserRef,
+        device_no: DeviceNo,
+        out: &mut Outputs,
+    ) {
+        if let Some(conn) = self
+            .users
+            .get_mut(user)
+            .device(device_no)
+            .and_then(|device| device.session)
+        {
+            self.close(now, conn, Code::StorageFull, out);
+        }
+        self.remove_device(user, device_no);
+    }
+
+    /// WELCOME, then the backlog, then live.
+    fn welcome(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        user_ref: UserRef,
+        device_no: DeviceNo,
+        login: &Login,
+        out: &mut Outputs,
+    ) {
+        let oldest = self
+            .log
+            .span(Users::inbox(user_ref))
+            .map_or(Id::NONE, |(oldest, _, _)| oldest);
+        let user = self.users.get_mut(user_ref);
+        let head = user.head;
+        let device = user.device(device_no).expect("it was found or made");
+        device.cursor = device.cursor.max(login.last_id.min(head));
+        device.on_session(conn, login.credit);
+        device
+            .sending
+            .on_hello(login.lowest_unresolved, login.highest_sent);
+        let welcome = frame::Welcome {
+            version: login.version,
+            features: login.features,
+            device_no,
+            boot: self.boot,
+            head,
+            oldest,
+            heartbeat_s: self.config.heartbeat_s,
+            payload_len_max: self.config.payload_len_max,
+            in_flight_max: u16::try_from(IN_FLIGHT_MAX).expect("64"),
+            stored_is_synced: true,
+            ticket: &[],
+            server_time_us: now.wall_us,
+        };
+        write(out, conn, &Frame::Welcome(welcome));
+        self.update_reading(now, conn, out);
+        self.set_deadline(now, conn);
+        self.on_cursor_moved(now, user_ref, device_no);
+        self.catch_up(now, user_ref, device_no, out);
+    }
+
+    /// LOGOUT: delivery to the device stops at once; with `forget` the device goes too, once that is durable.
+    pub(crate) fn on_logout(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        user: UserRef,
+        device_no: DeviceNo,
+        forget: bool,
+        out: &mut Outputs,
+    ) {
+        self.close(now, conn, Code::LoggedOut, out);
+        if forget {
+            self.purge(user, device_no);
+        }
+    }
+
+    /// Writes down that a device is gone. Until that is durable the device counts.
+    pub(crate) fn purge(&mut self, user_ref: UserRef, device_no: DeviceNo) {
+        let user = self.users.get_mut(user_ref);
+        if let Some(device) = user.device(device_no) {
+            device.is_purging = true;
+        }
+        let record = Record::Purge {
+            user: user.name.as_name(),
+            device_no,
+            highest: user.highest,
+        };
+        // Without room the device simply stays: whoever asked may ask again.
+        if let Ok(lsn) = self.log.append(InboxNo(user_ref.0), &record) {
+            if let Some(old) = user.highest_record.replace(lsn) {
+                self.state_records.remove(&(old, user_ref, NOBODY));
+            }
+            self.state_records.insert((lsn, user_ref, NOBODY));
+            self.commits
+                .push_back((lsn, Commit::Purge(user_ref, device_no)));
+        }
+    }
+
+    /// It is durable that a device is gone; it may have come back while that was under way.
+    pub(crate) fn on_purged(
+        &mut self,
+        now: Now,
+        user: UserRef,
+        device_no: DeviceNo,
+        out: &mut Outputs,
+    ) {
+        if let Some(conn) = self
+            .users
+            .get_mut(user)
+            .device(device_no)
+            .and_then(|device| device.session)
+        {
+            self.close(now, conn, Code::Revoked, out);
+        }
+        self.remove_device(user, device_no);
+    }
+
+    /// Forgets a device; what only it had not confirmed is safe now.
+    fn remove_device(&mut self, user_ref: UserRef, device_no: DeviceNo) {
+        self.forget_device_records(user_ref, device_no);
+        let user = self.users.get_mut(user_ref);
+        let Some(index) = user
+            .devices
+            .iter()
+            .position(|device| device.no == device_no)
+        else {
+            return;
+        };
+        let device = user.devices.remove(index);
+        user.confirmed = user.confirmed.max(device.cursor);
+        self.settle_confirmed(user_ref, Id(u64::MAX));
+        self.release(user_ref);
+    }
+
+    /// Ends a session with a code.
+    pub(crate) fn close(&mut self, now: Now, conn: ConnId, code: Code, out: &mut Outputs) {
+        let goaway = if code == Code::Draining {
+            self.drain_goaway()
+        } else {
+            GoAway::of(code)
+        };
+        self.counters.closed += 1;
+        write_goaway(out, conn, goaway);
+        self.end_session(now, conn);
+    }
+
+    /// A session is over: what its device has not confirmed goes to the log.
+    pub(crate) fn end_session(&mut self, now: Now, conn: ConnId) {
+        let Some(session) = self.sessions.remove(conn) else {
+            return;
+        };
+        let Some((user_ref, device_no)) = session.at_home() else {
+            return;
+        };
+        let user = self.users.get_mut(user_ref);
+        let Some(device) = user
+            .device(device_no)
+            .filter(|device| device.session == Some(conn))
+        else {
+            return;
+        };
+        device.on_absent(now.mono_us);
+        // By the order rule older entries go along; what came after its cursor is unconfirmed by it all the same.
+        self.spill_all(user_ref);
+    }
+
+    /// The socket takes no more: nothing further is read from it, so nothing piles up in front of it.
+    pub(crate) fn on_blocked(&mut self, now: Now, conn: ConnId, out: &mut Outputs) {
+        let Some(session) = self.sessions.get_mut(conn) else {
+            return;
+        };
+        session.is_blocked = true;
+        session.heard_us = now.mono_us;
+        self.update_reading(now, conn, out);
+        self.set_deadline(now, conn);
+    }
+
+    /// A blocked socket moved.
+    pub(crate) fn on_sent(&mut self, now: Now, conn: ConnId, left: usize, out: &mut Outputs) {
+        let Some(session) = self.sessions.get_mut(conn) else {
+            return;
+        };
+        session.heard_us = now.mono_us;
+        session.is_blocked = left > 0;
+        let ready = session.ready();
+        self.update_reading(now, conn, out);
+        if let Some((user, device_no)) = ready.filter(|_| left == 0) {
+            self.catch_up(now, user, device_no, out);
+        }
+    }
+
+    /// Tells the shell to read or not, when that has changed.
+    pub(crate) fn update_reading(&mut self, now: Now, conn: ConnId, out: &mut Outputs) {
+        let is_draining = self.is_draining;
+        let Some(session) = self.sessions.get_mut(conn) else {
+            return;
+        };
+        let pause = !session.wants_reading() || is_draining;
+        if pause == session.is_paused {
+            return;
+        }
+        session.is_paused = pause;
+        if pause {
+            out.list.push(Output::PauseRead { conn });
+        } else {
+            // The peer's deadline rested.
+            session.heard_us = now.mono_us;
+            out.list.push(Output::ResumeRead { conn });
+        }
+    }
+
+    /// A connection's slot on the wheel came: it is closed, or looked at again later.
+    pub(crate) fn on_wheel(&mut self, now: Now, conn: ConnId, out: &mut Outputs) {
+        let Some(session) = self
+            .sessions
+            .get_mut(conn)
+            .filter(|session| session.wheel_us <= now.mono_us)
+        else {
+            return;
+        };
+        match session.deadline(self.config.heartbeat_s) {
+            Some((at, code)) if at <= now.mono_us => self.close(now, conn, code, out),
+            _ => {
+                session.wheel_us = u64::MAX;
+                self.set_deadline(now, conn);
+            }
+        }
+    }
+}
+
+/// What a device number that is nobody's stands for in the set of state records: the user's highest number.
+pub(crate) const NOBODY: DeviceNo = DeviceNo(0);
+/// The lsn of state whose newest record was refused: an older one still stands, and it is written again at the next chance.
+pub(crate) const REFUSED: Lsn = Lsn(0);
+/// A device absent for so long makes room for a seventeenth.
+const EVICT_AFTER_US: u64 = 86_400_000_000;
+/// How soon a connection without a deadline is looked at again.
+const REST_US: u64 = 30_000_000;

@@ -1,0 +1,405 @@
+//! What goes to the log, what comes of it, and what comes back from it to devices that are behind. Step 7b of the walk.
+
+use storage::{LogEvent, LogState, Lsn, Message, Record, StoredMessage};
+use wire::frame::SafeBy;
+use wire::{Code, DeviceNo, Frame, Id};
+
+use crate::delivery::safe;
+use crate::device::Phase;
+use crate::envelope::{Parcel, UserRef, split};
+use crate::event::{Notice, Now, Output, Outputs};
+use crate::fault::Fault;
+use crate::inbox::Stage;
+use crate::outbox::write;
+use crate::shard::Shard;
+use crate::user::Users;
+
+/// What a record on its way to the disk is for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Commit {
+    /// An entry of an inbox.
+    Message(UserRef, Id),
+    /// A new device: WELCOME waits for it.
+    Register(UserRef, DeviceNo),
+    /// A device that is gone once this is durable.
+    Purge(UserRef, DeviceNo),
+    /// A device's cursor.
+    Cursor(UserRef, DeviceNo),
+    /// State written again, so that an old segment can go.
+    Rewrite(UserRef, DeviceNo),
+}
+
+/// The oldest segment waits for the state in it to be written again.
+#[derive(Debug)]
+pub(crate) struct Rewrite {
+    /// The first record behind that segment.
+    pub(crate) below: Lsn,
+    /// Records written again and not durable yet.
+    pub(crate) under_way: u32,
+}
+
+impl Shard {
+    /// Sends the window up to and with `up_to` to the log, oldest first (the order rule); what finds no room there waits here.
+    pub(crate) fn spill(&mut self, to: UserRef, up_to: Id) {
+        let user = self.users.get_mut(to);
+        user.spill_up_to = user.spill_up_to.max(up_to);
+        if !user.is_spill_queued && !self.append_waiting(to) {
+            self.users.get_mut(to).is_spill_queued = true;
+            self.spills.push_back(to);
+        }
+    }
+
+    /// Spills everything in the window.
+    pub(crate) fn spill_all(&mut self, to: UserRef) {
+        if let Some(newest) = self.users.get(to).window.newest() {
+            self.spill(to, newest);
+        }
+    }
+
+    /// Tries again what found no room in the log, in the order in which it came.
+    pub(crate) fn retry_spills(&mut self, now: Now) {
+        while let Some(user) = self
+            .spills
+            .front()
+            .copied()
+            .filter(|_| self.log_takes_messages())
+        {
+            if !self.append_waiting(user) {
+                break;
+            }
+            self.users.get_mut(user).is_spill_queued = false;
+            self.spills.pop_front();
+            self.set_confirm_timer(now, user);
+        }
+    }
+
+    /// Appends the waiting entries that want the log. Says whether all found room.
+    fn append_waiting(&mut self, to: UserRef) -> bool {
+        let user = self.users.get_mut(to);
+        let mut waiting: Vec<_> = user.window.waiting_mut(user.spill_up_to).collect();
+        if self.planted.is(Fault::WrongSpillOrder) {
+            waiting.reverse();
+        }
+        for entry in waiting {
+            if self.planted.is(Fault::SkipSpill) {
+                entry.stage = Stage::Settled;
+                self.outcomes.push_back(safe(entry, SafeBy::Stored));
+                continue;
+            }
+            let record = Record::Message(as_message(user.name.as_name(), entry.id, &entry.parcel));
+            let Ok(lsn) = self.log.append(Users::inbox(to), &record) else {
+                return false;
+            };
+            entry.stage = Stage::Appended(lsn);
+            self.commits.push_back((lsn, Commit::Message(to, entry.id)));
+            self.counters.spilled += 1;
+            if self.planted.is(Fault::AcknowledgeBeforeSafe) {
+                self.outcomes.push_back(safe(entry, SafeBy::Stored));
+                entry.stage = Stage::Settled;
+            }
+        }
+        user.window.pop_settled();
+        true
+    }
+
+    /// Entries that waited too long for their confirmation go to the log.
+    pub(crate) fn on_confirm_timeout(&mut self, now: Now, to: UserRef) {
+        let user = self.users.get_mut(to);
+        user.is_timer_set = false;
+        let due = user
+            .window
+            .waiting_mut(Id(u64::MAX))
+            .filter(|entry| entry.due_us <= now.mono_us)
+            .last();
+        if let Some(id) = due.map(|entry| entry.id) {
+            self.spill(to, id);
+        }
+        self.set_confirm_timer(now, to);
+    }
+
+    /// Looks at the window again when its oldest waiting entry is due. Deadlines go up: all timers run equally long.
+    pub(crate) fn set_confirm_timer(&mut self, now: Now, to: UserRef) {
+        let user = self.users.get_mut(to);
+        if user.is_timer_set || user.is_spill_queued {
+            return;
+        }
+        if let Some(entry) = user.window.first_waiting() {
+            let at = entry.due_us.max(now.mono_us);
+            user.is_timer_set = true;
+            let index = self.confirm_timers.partition_point(|(due, _)| *due <= at);
+            self.confirm_timers.insert(index, (at, to));
+        }
+    }
+
+    /// Something happened in the log.
+    pub(crate) fn on_log_event(&mut self, now: Now, event: LogEvent, out: &mut Outputs) {
+        match event {
+            LogEvent::Durable { up_to } => {
+                while let Some((_, commit)) = self.commits.pop_front_if(|(lsn, _)| *lsn <= up_to) {
+                    self.on_durable(now, commit, out);
+                }
+                self.retry_spills(now);
+            }
+            LogEvent::Refused { first, last, error } => {
+                out.list.push(Output::Notice(Notice::CommitFailed(error)));
+                // Everything behind the failed batch was refused with it, so order is kept when it is appended again.
+                let mut refused = Vec::new();
+                while let Some((_, commit)) = self.commits.pop_front_if(|(lsn, _)| *lsn <= last) {
+                    refused.push(commit);
+                }
+                debug_assert!(first <= last);
+                for commit in refused {
+                    self.on_commit_refused(now, commit, out);
+                }
+            }
+            LogEvent::Read {
+                token,
+                entries,
+                error,
+            } => self.on_read(now, token, &entries, error.is_some(), out),
+            LogEvent::Reserved { below } => self.ids.extend(below),
+            LogEvent::Reclaimable { below } => {
+                self.rewrite = Some(Rewrite {
+                    below,
+                    under_way: 0,
+                })
+            }
+            LogEvent::State(state) => {
+                out.list.push(Output::Notice(Notice::Log(state)));
+                if state == LogState::Ok {
+                    self.retry_spills(now);
+                }
+            }
+            event => self.on_recovery_event(now, event, out),
+        }
+    }
+
+    fn on_durable(&mut self, now: Now, commit: Commit, out: &mut Outputs) {
+        match commit {
+            Commit::Message(to, id) => {
+                let window = &mut self.users.get_mut(to).window;
+                if let Some(entry) = window
+                    .get_mut(id)
+                    .filter(|entry| entry.stage != Stage::Settled)
+                {
+                    entry.stage = Stage::Settled;
+                    self.outcomes.push_back(safe(entry, SafeBy::Stored));
+                    window.pop_settled();
+                }
+            }
+            Commit::Register(user, device_no) => self.on_registered(now, user, device_no, out),
+            Commit::Purge(user, device_no) => self.on_purged(now, user, device_no, out),
+            Commit::Cursor(..) => {}
+            Commit::Rewrite(..) => {
+                if let Some(rewrite) = &mut self.rewrite {
+                    rewrite.under_way -= 1;
+                }
+            }
+        }
+    }
+
+    fn on_commit_refused(&mut self, now: Now, commit: Commit, out: &mut Outputs) {
+        match commit {
+            Commit::Message(to, id) => {
+                let user = self.users.get_mut(to);
+                if let Some(entry) = user
+                    .window
+                    .get_mut(id)
+                    .filter(|entry| entry.stage != Stage::Settled)
+                {
+                    entry.stage = Stage::Waiting;
+                    user.spill_up_to = user.spill_up_to.max(id);
+                    if !std::mem::replace(&mut user.is_spill_queued, true) {
+                        self.spills.push_back(to);
+                    }
+                }
+            }
+            Commit::Register(user, device_no) => {
+                self.on_registration_failed(now, user, device_no, out)
+            }
+            Commit::Purge(user, device_no) => self.purge(user, device_no),
+            Commit::Cursor(user, device_no) => self.on_state_refused(user, device_no),
+            Commit::Rewrite(user, device_no) => {
+                if let Some(rewrite) = &mut self.rewrite {
+                    rewrite.under_way -= 1;
+                }
+                self.on_state_refused(user, device_no);
+            }
+        }
+    }
+
+    /// A device that is behind goes on: from the log what is durable, from the window what is not yet, until its credit is
+    /// used, its connection blocked, or nothing above its position remains. Then, and only then, it is live. One place does
+    /// all of it, so there is no gap and no overlap.
+    pub(crate) fn catch_up(
+        &mut self,
+        now: Now,
+        to: UserRef,
+        device_no: DeviceNo,
+        out: &mut Outputs,
+    ) {
+        let inbox = Users::inbox(to);
+        let user = self.users.get_mut(to);
+        let Some(device) = user
+            .devices
+            .iter_mut()
+            .find(|device| device.no == device_no)
+        else {
+            return;
+        };
+        let Some(conn) = device
+            .session
+            .filter(|_| device.phase == Phase::Lagging && device.reading.is_none())
+        else {
+            return;
+        };
+        if self
+            .sessions
+            .get(conn)
+            .is_none_or(|session| session.is_blocked)
+        {
+            return;
+        }
+        if let Some((_, newest, _)) = self
+            .log
+            .span(inbox)
+            .filter(|(_, newest, _)| *newest > device.sent)
+            && !self.planted.is(Fault::LiveTooEarly)
+        {
+            if device.has_credit(0) {
+                let token = self.next_read;
+                self.next_read += 1;
+                self.reads.insert(token, (to, device_no, newest));
+                device.reading = Some(token);
+                let count = device
+                    .credit
+                    .entries
+                    .saturating_sub(short(device.unconfirmed.len()))
+                    .clamp(1, READ_COUNT_MAX);
+                self.log.read(
+                    inbox,
+                    device.sent,
+                    count,
+                    READ_LEN_MAX,
+                    token,
+                    &mut self.ops,
+                    &mut self.events,
+                );
+            }
+            return;
+        }
+        for entry in user.window.after(device.sent) {
+            if self.planted.is(Fault::LiveTooEarly) {
+                break;
+            }
+            if device.wrote(&user.name, &entry.parcel) {
+                device.on_skipped(entry.id);
+            } else if device.has_credit(entry.parcel.size())
+                || self.planted.is(Fault::DeliverPastCredit)
+            {
+                write(out, conn, &Frame::Deliver(entry.parcel.deliver(entry.id)));
+                device.on_delivered(entry.id, entry.parcel.size());
+                self.counters.delivered += 1;
+            } else {
+                return;
+            }
+        }
+        device.phase = Phase::Live;
+        // Passing over the device's own messages may have moved its cursor.
+        self.on_cursor_moved(now, to, device_no);
+    }
+
+    /// What a device asked of the log has come.
+    fn on_read(
+        &mut self,
+        now: Now,
+        token: u64,
+        entries: &[StoredMessage],
+        failed: bool,
+        out: &mut Outputs,
+    ) {
+        let Some((to, device_no, reach)) = self.reads.remove(&token) else {
+            return;
+        };
+        let user = self.users.get_mut(to);
+        let Some(device) = user
+            .devices
+            .iter_mut()
+            .find(|device| device.no == device_no)
+        else {
+            return;
+        };
+        if device.reading != Some(token) {
+            return; // An earlier session of the device asked.
+        }
+        device.reading = None;
+        let Some(conn) = device.session else { return };
+        if failed {
+            return self.close(now, conn, Code::Internal, out);
+        }
+        if entries.is_empty() {
+            device.on_skipped(reach);
+        }
+        for stored in entries {
+            if stored.id <= device.sent {
+                continue;
+            }
+            let parcel_len = short(stored.bytes.len());
+            let (from, to, body) = split(&stored.bytes, stored.from_len, stored.to_len);
+            if stored.mid.device_no() == device_no && from.as_str() == &*user.name {
+                device.on_skipped(stored.id);
+                continue;
+            }
+            if !device.has_credit(parcel_len) && !self.planted.is(Fault::DeliverPastCredit) {
+                break;
+            }
+            let StoredMessage {
+                id,
+                mid,
+                flags,
+                kind,
+                ..
+            } = *stored;
+            write(
+                out,
+                conn,
+                &Frame::Deliver(wire::frame::Deliver {
+                    id,
+                    mid,
+                    flags,
+                    kind,
+                    from,
+                    to,
+                    body,
+                }),
+            );
+            device.on_delivered(id, parcel_len);
+            self.counters.delivered += 1;
+        }
+        self.on_cursor_moved(now, to, device_no);
+        self.catch_up(now, to, device_no, out);
+    }
+}
+
+fn as_message<'a>(user: wire::Name<'a>, id: Id, parcel: &'a Parcel) -> Message<'a> {
+    let (from, to, body) = split(&parcel.bytes, parcel.from_len, parcel.to_len);
+    Message {
+        user,
+        id,
+        from,
+        to,
+        mid: parcel.mid,
+        flags: parcel.flags,
+        kind: parcel.kind,
+        body,
+    }
+}
+
+fn short(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
+}
+
+/// Entries of one read from the log.
+const READ_COUNT_MAX: u32 = 64;
+/// Bytes of one read from the log.
+const READ_LEN_MAX: u32 = 64 << 10;
