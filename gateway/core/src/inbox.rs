@@ -70,10 +70,6 @@ impl Window {
         self.len
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
     /// The entries above `id`.
     pub(crate) fn after(&self, id: Id) -> impl Iterator<Item = &Entry> {
         let from = self.entries.partition_point(|entry| entry.id <= id);

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod catch_up;
 pub mod config;
 pub mod counters;
 mod dedup;
@@ -21,11 +22,13 @@ mod inbox;
 mod login;
 mod outbox;
 mod recovery;
+mod registration;
 mod router;
 mod sending;
 mod session;
 pub mod shard;
 mod spill;
+mod state_records;
 mod user;
 
 pub use config::{ShardConfig, UnknownRecipients};

@@ -1,18 +1,15 @@
 //! Sessions begin and end here: HELLO, the way home, registration of devices, WELCOME, replacement, sign-out, silence.
 
-use storage::{AppendError, InboxNo, Lsn, Record};
 use wire::frame::{self, GoAway, Hello};
-use wire::limits::{DEVICE_COUNT_MAX, IN_FLIGHT_MAX, VERSION};
+use wire::limits::{IN_FLIGHT_MAX, VERSION};
 use wire::{Code, DeviceNo, Frame, Id};
 
-use crate::device::{Device, Phase};
+use crate::device::Phase;
 use crate::envelope::UserRef;
 use crate::event::{ConnId, Credential, Login, Now, Output, Outputs};
-use crate::fault::Fault;
 use crate::outbox::{write, write_goaway};
 use crate::session::{Session, State};
 use crate::shard::{Shard, home};
-use crate::spill::Commit;
 use crate::user::Users;
 
 impl Shard {
@@ -157,140 +154,8 @@ impl Shard {
         self.welcome(now, conn, user, device_no, &login, out);
     }
 
-    /// Gives a device its number. It counts as registered at once; WELCOME waits until that is durable.
-    fn register(
-        &mut self,
-        now: Now,
-        conn: ConnId,
-        user_ref: UserRef,
-        login: Box<Login>,
-        out: &mut Outputs,
-    ) {
-        let user = self.users.get_mut(user_ref);
-        let staying = user
-            .devices
-            .iter()
-            .filter(|device| device.name != login.device)
-            .count();
-        if staying >= DEVICE_COUNT_MAX {
-            let away = user
-                .devices
-                .iter()
-                .filter(|device| device.phase == Phase::Absent);
-            let longest = away.min_by_key(|device| device.away_since_us);
-            let Some(evicted) =
-                longest.filter(|device| now.mono_us - device.away_since_us >= EVICT_AFTER_US)
-            else {
-                return write_goaway(out, conn, GoAway::of(Code::TooManyDevices));
-            };
-            let evicted = evicted.no;
-            self.purge(user_ref, evicted);
-        }
-        let is_planted = self.planted.is(Fault::NewDeviceAtHead);
-        let user = self.users.get_mut(user_ref);
-        if user.highest.0 == u16::MAX {
-            return write_goaway(out, conn, GoAway::of(Code::TooManyDevices));
-        }
-        let device_no = DeviceNo(user.highest.0 + 1);
-        let cursor = if is_planted {
-            user.head
-        } else {
-            user.confirmed
-        };
-        let record = Record::Device {
-            user: user.name.as_name(),
-            device_no,
-            device: login.device.as_device(),
-            incarnation: login.incarnation,
-            cursor,
-            highest: device_no,
-        };
-        let lsn = match self.log.append(Users::inbox(user_ref), &record) {
-            Ok(lsn) => lsn,
-            Err(AppendError::QueueFull) => return write_goaway(out, conn, GoAway::of(Code::Busy)),
-            Err(AppendError::NoSpace | AppendError::ReadOnly) => {
-                return write_goaway(out, conn, GoAway::of(Code::StorageFull));
-            }
-        };
-        user.highest = device_no;
-        let mut device = Device::new(
-            device_no,
-            login.device.clone(),
-            login.incarnation,
-            cursor,
-            lsn,
-        );
-        device.phase = Phase::Registering;
-        device.session = Some(conn);
-        user.devices.push(device);
-        self.state_records.insert((lsn, user_ref, device_no));
-        self.commits
-            .push_back((lsn, Commit::Register(user_ref, device_no)));
-        self.add_session(
-            now,
-            Session::new(
-                conn,
-                State::Registering(login, user_ref, device_no),
-                now.mono_us,
-            ),
-        );
-    }
-
-    /// A registration is durable: the devices of the same name that it replaces are gone, and whoever waits is welcome.
-    pub(crate) fn on_registered(
-        &mut self,
-        now: Now,
-        user_ref: UserRef,
-        device_no: DeviceNo,
-        out: &mut Outputs,
-    ) {
-        let user = self.users.get_mut(user_ref);
-        let Some(device) = user.device(device_no) else {
-            return;
-        };
-        device.phase = Phase::Absent;
-        let (name, session) = (device.name.clone(), device.session);
-        let older: Vec<_> = user
-            .devices
-            .iter()
-            .filter(|d| d.name == name && d.no < device_no)
-            .map(|d| d.no)
-            .collect();
-        for no in older {
-            self.remove_device(user_ref, no);
-        }
-        let Some(conn) = session else { return };
-        let Some(session) = self.sessions.get_mut(conn) else {
-            return;
-        };
-        let ready = State::Ready(user_ref, device_no);
-        if let State::Registering(login, ..) = std::mem::replace(&mut session.state, ready) {
-            session.heard_us = now.mono_us;
-            self.welcome(now, conn, user_ref, device_no, &login, out);
-        }
-    }
-
-    /// A registration could not be stored: it never was.
-    pub(crate) fn on_registration_failed(
-        &mut self,
-        now: Now,
-        user: UserRef,
-        device_no: DeviceNo,
-        out: &mut Outputs,
-    ) {
-        if let Some(conn) = self
-            .users
-            .get_mut(user)
-            .device(device_no)
-            .and_then(|device| device.session)
-        {
-            self.close(now, conn, Code::StorageFull, out);
-        }
-        self.remove_device(user, device_no);
-    }
-
     /// WELCOME, then the backlog, then live.
-    fn welcome(
+    pub(crate) fn welcome(
         &mut self,
         now: Now,
         conn: ConnId,
@@ -348,64 +213,6 @@ impl Shard {
         }
     }
 
-    /// Writes down that a device is gone. Until that is durable the device counts.
-    pub(crate) fn purge(&mut self, user_ref: UserRef, device_no: DeviceNo) {
-        let user = self.users.get_mut(user_ref);
-        if let Some(device) = user.device(device_no) {
-            device.is_purging = true;
-        }
-        let record = Record::Purge {
-            user: user.name.as_name(),
-            device_no,
-            highest: user.highest,
-        };
-        // Without room the device simply stays: whoever asked may ask again.
-        if let Ok(lsn) = self.log.append(InboxNo(user_ref.0), &record) {
-            if let Some(old) = user.highest_record.replace(lsn) {
-                self.state_records.remove(&(old, user_ref, NOBODY));
-            }
-            self.state_records.insert((lsn, user_ref, NOBODY));
-            self.commits
-                .push_back((lsn, Commit::Purge(user_ref, device_no)));
-        }
-    }
-
-    /// It is durable that a device is gone; it may have come back while that was under way.
-    pub(crate) fn on_purged(
-        &mut self,
-        now: Now,
-        user: UserRef,
-        device_no: DeviceNo,
-        out: &mut Outputs,
-    ) {
-        if let Some(conn) = self
-            .users
-            .get_mut(user)
-            .device(device_no)
-            .and_then(|device| device.session)
-        {
-            self.close(now, conn, Code::Revoked, out);
-        }
-        self.remove_device(user, device_no);
-    }
-
-    /// Forgets a device; what only it had not confirmed is safe now.
-    fn remove_device(&mut self, user_ref: UserRef, device_no: DeviceNo) {
-        self.forget_device_records(user_ref, device_no);
-        let user = self.users.get_mut(user_ref);
-        let Some(index) = user
-            .devices
-            .iter()
-            .position(|device| device.no == device_no)
-        else {
-            return;
-        };
-        let device = user.devices.remove(index);
-        user.confirmed = user.confirmed.max(device.cursor);
-        self.settle_confirmed(user_ref, Id(u64::MAX));
-        self.release(user_ref);
-    }
-
     /// Ends a session with a code.
     pub(crate) fn close(&mut self, now: Now, conn: ConnId, code: Code, out: &mut Outputs) {
         let goaway = if code == Code::Draining {
@@ -434,8 +241,11 @@ impl Shard {
             return;
         };
         device.on_absent(now.mono_us);
-        // By the order rule older entries go along; what came after its cursor is unconfirmed by it all the same.
-        self.spill_all(user_ref);
+        let cursor = device.cursor;
+        if user.window.after(cursor).next().is_some() {
+            // By the order rule what is older goes along.
+            self.spill_all(user_ref);
+        }
     }
 
     /// The socket takes no more: nothing further is read from it, so nothing piles up in front of it.
@@ -502,11 +312,5 @@ impl Shard {
     }
 }
 
-/// What a device number that is nobody's stands for in the set of state records: the user's highest number.
-pub(crate) const NOBODY: DeviceNo = DeviceNo(0);
-/// The lsn of state whose newest record was refused: an older one still stands, and it is written again at the next chance.
-pub(crate) const REFUSED: Lsn = Lsn(0);
-/// A device absent for so long makes room for a seventeenth.
-const EVICT_AFTER_US: u64 = 86_400_000_000;
 /// How soon a connection without a deadline is looked at again.
 const REST_US: u64 = 30_000_000;
