@@ -15,60 +15,29 @@ impl Shard {
     /// A device that is behind goes on: from the log what is durable, from the window what is not yet, until its credit is
     /// used, its connection blocked, or nothing above its position remains. Then, and only then, it is live. One place does
     /// all of it, so there is no gap and no overlap.
-    pub(crate) fn catch_up(
-        &mut self,
-        now: Now,
-        to: UserRef,
-        device_no: DeviceNo,
-        out: &mut Outputs,
-    ) {
+    pub(crate) fn catch_up(&mut self, now: Now, to: UserRef, device_no: DeviceNo, out: &mut Outputs) {
         let inbox = Users::inbox(to);
         let user = self.users.get_mut(to);
-        let Some(device) = user
-            .devices
-            .iter_mut()
-            .find(|device| device.no == device_no)
-        else {
+        let Some(device) = user.devices.iter_mut().find(|device| device.no == device_no) else {
             return;
         };
-        let Some(conn) = device
-            .session
-            .filter(|_| device.phase == Phase::Lagging && device.reading.is_none())
-        else {
+        let Some(conn) = device.session.filter(|_| device.phase == Phase::Lagging && device.reading.is_none()) else {
             return;
         };
-        if self
-            .sessions
-            .get(conn)
-            .is_none_or(|session| session.is_blocked)
-        {
+        if self.sessions.get(conn).is_none_or(|session| session.is_blocked) {
             return;
         }
-        if let Some((_, newest, _)) = self
-            .log
-            .span(inbox)
-            .filter(|(_, newest, _)| *newest > device.sent)
+        if let Some((_, newest, _)) = self.log.span(inbox).filter(|(_, newest, _)| *newest > device.sent)
             && !self.planted.is(Fault::LiveTooEarly)
         {
-            if device.has_credit(0) {
+            if device.has_credit(0) || self.planted.is(Fault::DeliverPastCredit) {
                 let token = self.next_read;
                 self.next_read += 1;
                 self.reads.insert(token, (to, device_no, newest));
                 device.reading = Some(token);
-                let count = device
-                    .credit
-                    .entries
-                    .saturating_sub(short(device.unconfirmed.len()))
-                    .clamp(1, READ_COUNT_MAX);
-                self.log.read(
-                    inbox,
-                    device.sent,
-                    count,
-                    READ_LEN_MAX,
-                    token,
-                    &mut self.ops,
-                    &mut self.events,
-                );
+                let count =
+                    device.credit.entries.saturating_sub(short(device.unconfirmed.len())).clamp(1, READ_COUNT_MAX);
+                self.log.read(inbox, device.sent, count, READ_LEN_MAX, token, &mut self.ops, &mut self.events);
             }
             return;
         }
@@ -78,9 +47,7 @@ impl Shard {
             }
             if device.wrote(&user.name, &entry.parcel) {
                 device.on_skipped(entry.id);
-            } else if device.has_credit(entry.parcel.size())
-                || self.planted.is(Fault::DeliverPastCredit)
-            {
+            } else if device.has_credit(entry.parcel.size()) || self.planted.is(Fault::DeliverPastCredit) {
                 write(out, conn, &Frame::Deliver(entry.parcel.deliver(entry.id)));
                 device.on_delivered(entry.id, entry.parcel.size());
                 self.counters.delivered += 1;
@@ -94,23 +61,12 @@ impl Shard {
     }
 
     /// What a device asked of the log has come.
-    pub(crate) fn on_read(
-        &mut self,
-        now: Now,
-        token: u64,
-        entries: &[StoredMessage],
-        failed: bool,
-        out: &mut Outputs,
-    ) {
+    pub(crate) fn on_read(&mut self, now: Now, token: u64, entries: &[StoredMessage], failed: bool, out: &mut Outputs) {
         let Some((to, device_no, reach)) = self.reads.remove(&token) else {
             return;
         };
         let user = self.users.get_mut(to);
-        let Some(device) = user
-            .devices
-            .iter_mut()
-            .find(|device| device.no == device_no)
-        else {
+        let Some(device) = user.devices.iter_mut().find(|device| device.no == device_no) else {
             return;
         };
         if device.reading != Some(token) {
@@ -124,6 +80,7 @@ impl Shard {
         if entries.is_empty() {
             device.on_skipped(reach);
         }
+        let mut is_out_of_credit = false;
         for stored in entries {
             if stored.id <= device.sent {
                 continue;
@@ -135,33 +92,18 @@ impl Shard {
                 continue;
             }
             if !device.has_credit(parcel_len) && !self.planted.is(Fault::DeliverPastCredit) {
+                is_out_of_credit = true;
                 break;
             }
-            let StoredMessage {
-                id,
-                mid,
-                flags,
-                kind,
-                ..
-            } = *stored;
-            write(
-                out,
-                conn,
-                &Frame::Deliver(wire::frame::Deliver {
-                    id,
-                    mid,
-                    flags,
-                    kind,
-                    from,
-                    to,
-                    body,
-                }),
-            );
+            let StoredMessage { id, mid, flags, kind, .. } = *stored;
+            write(out, conn, &Frame::Deliver(wire::frame::Deliver { id, mid, flags, kind, from, to, body }));
             device.on_delivered(id, parcel_len);
             self.counters.delivered += 1;
         }
         self.on_cursor_moved(now, to, device_no);
-        self.catch_up(now, to, device_no, out);
+        if !is_out_of_credit {
+            self.catch_up(now, to, device_no, out); // Otherwise DELIVER_ACK or CREDIT comes back to it.
+        }
     }
 }
 

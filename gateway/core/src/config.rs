@@ -63,8 +63,8 @@ impl ShardConfig {
             unknown_recipients: UnknownRecipients::Store,
             inbox_count_max: 1_000_000,
             confirm_timeout_ms: 250,
-            lane_count_max: 4096,
-            lane_len_max: 16 << 20,
+            lane_count_max: (65_536 / u32::from(shard_count)).max(1024),
+            lane_len_max: ((64 << 20) / u32::from(shard_count)).max(1 << 20),
             drain_slot_start_ms: 2_000,
             drain_slot_len_ms: 10_000,
         }

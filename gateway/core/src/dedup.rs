@@ -58,11 +58,7 @@ pub(crate) struct SendWindow {
 
 impl Default for SendWindow {
     fn default() -> SendWindow {
-        SendWindow {
-            lowest: Counter(1),
-            highest: Counter(0),
-            slots: VecDeque::new(),
-        }
+        SendWindow { lowest: Counter(1), highest: Counter(0), slots: VecDeque::new() }
     }
 }
 
@@ -147,11 +143,7 @@ mod tests {
     fn at_most_64_are_in_flight() {
         let mut window = SendWindow::default();
         for counter in 1..=64 {
-            assert!(
-                window
-                    .take(Counter(counter), u8::try_from(counter - 1).unwrap_or(63))
-                    .is_ok()
-            );
+            assert!(window.take(Counter(counter), u8::try_from(counter - 1).unwrap_or(63)).is_ok());
         }
         assert!(window.take(Counter(65), 63).is_ok(), "1 is resolved");
         assert!(window.take(Counter(66), 64).is_err());
@@ -161,10 +153,7 @@ mod tests {
     fn decided_slots_are_remembered_until_resolved() {
         let mut window = SendWindow::default();
         *window.take(Counter(1), 0).expect("free") = Slot::Refused(Code::Blocked);
-        assert!(matches!(
-            window.take(Counter(1), 0),
-            Ok(Slot::Refused(Code::Blocked))
-        ));
+        assert!(matches!(window.take(Counter(1), 0), Ok(Slot::Refused(Code::Blocked))));
         window.on_hello(Counter(2), Counter(1));
         assert!(window.slot_mut(Counter(1)).is_none());
     }

@@ -26,10 +26,7 @@ impl Shard {
         parcel: Parcel,
         out: &mut Outputs,
     ) {
-        let known = self
-            .users
-            .find(parcel.to())
-            .filter(|user| self.users.get(*user).highest > DeviceNo(0));
+        let known = self.users.find(parcel.to()).filter(|user| self.users.get(*user).highest > DeviceNo(0));
         let to = match (known, self.config.unknown_recipients) {
             (Some(user), _) => user,
             (None, UnknownRecipients::Store) => self.users.intern(parcel.to()),
@@ -38,10 +35,7 @@ impl Shard {
                 return self.report(origin, &parcel, outcome);
             }
         };
-        if let Some(code) = self
-            .refusal(to, &parcel)
-            .filter(|_| !self.planted.is(Fault::RefuseAfterDeliver))
-        {
+        if let Some(code) = self.refusal(to, &parcel).filter(|_| !self.planted.is(Fault::RefuseAfterDeliver)) {
             return self.report(origin, &parcel, Outcome::Refused(code));
         }
         self.accept(now, to, origin, wants_accepted, parcel, out);
@@ -50,17 +44,10 @@ impl Shard {
     /// Why a message cannot be taken, decided before anybody sees it.
     fn refusal(&self, to: UserRef, parcel: &Parcel) -> Option<Code> {
         let user = self.users.get(to);
-        if user
-            .found
-            .as_ref()
-            .is_some_and(|found| found.id_of(self.users.identity(parcel)).is_some())
-        {
+        if user.found.as_ref().is_some_and(|found| found.id_of(self.users.identity(parcel)).is_some()) {
             return None; // A retry of what is stored: nothing new is needed for it.
         }
-        let stored = self
-            .log
-            .span(Users::inbox(to))
-            .map_or(0, |(_, _, count)| count as usize);
+        let stored = self.log.span(Users::inbox(to)).map_or(0, |(_, _, count)| count as usize);
         if stored + user.window.count() >= self.config.inbox_count_max as usize {
             return Some(Code::InboxFull);
         }
@@ -68,10 +55,7 @@ impl Shard {
             return Some(Code::StorageFull);
         }
         let all_live = !user.devices.is_empty()
-            && user
-                .devices
-                .iter()
-                .all(|device| is_ready(&self.sessions, device, parcel, &user.name));
+            && user.devices.iter().all(|device| is_ready(&self.sessions, device, parcel, &user.name));
         match self.log.can_append(parcel.bytes.len()) {
             Err(AppendError::NoSpace | AppendError::ReadOnly) if !all_live || self.is_draining => {
                 Some(Code::StorageFull)
@@ -91,21 +75,8 @@ impl Shard {
         out: &mut Outputs,
     ) {
         let identity = self.users.identity(&parcel);
-        if let Some(id) = self
-            .users
-            .get(to)
-            .found
-            .as_ref()
-            .and_then(|found| found.id_of(identity))
-        {
-            return self.report(
-                origin,
-                &parcel,
-                Outcome::Safe {
-                    by: SafeBy::Stored,
-                    id,
-                },
-            );
+        if let Some(id) = self.users.get(to).found.as_ref().and_then(|found| found.id_of(identity)) {
+            return self.report(origin, &parcel, Outcome::Safe { by: SafeBy::Stored, id });
         }
         let id = if self.planted.is(Fault::ForgetReservation) {
             self.ids.from_clock(now.wall_us)
@@ -125,8 +96,7 @@ impl Shard {
             } else if is_ready(&self.sessions, device, &parcel, &user.name)
                 || self.planted.is(Fault::DeliverPastCredit) && device.is_live()
             {
-                let frame = *encoded
-                    .get_or_insert_with(|| encode(out, &Frame::Deliver(parcel.deliver(id))));
+                let frame = *encoded.get_or_insert_with(|| encode(out, &Frame::Deliver(parcel.deliver(id))));
                 let conn = device.session.expect("a live device has a session");
                 write_again(out, conn, frame);
                 device.on_delivered(id, parcel.size());
@@ -140,28 +110,14 @@ impl Shard {
         {
             return self.report(origin, &parcel, Outcome::Refused(code));
         }
-        self.keep_until_safe(
-            now,
-            to,
-            Entry {
-                id,
-                parcel,
-                origin,
-                stage: Stage::Waiting,
-                due_us: self.due(now),
-            },
-        );
+        self.keep_until_safe(now, to, Entry { id, parcel, origin, stage: Stage::Waiting, due_us: self.due(now) });
     }
 
     /// Puts an entry into the window and decides whether it goes to the log now.
     fn keep_until_safe(&mut self, now: Now, to: UserRef, entry: Entry) {
         let id = entry.id;
         let user = self.users.get_mut(to);
-        let mut missing = user
-            .devices
-            .iter()
-            .filter(|device| !device.has(&user.name, id, &entry.parcel))
-            .peekable();
+        let mut missing = user.devices.iter().filter(|device| !device.has(&user.name, id, &entry.parcel)).peekable();
         if missing.peek().is_none() && !user.devices.is_empty() {
             self.outcomes.push_back(safe(&entry, SafeBy::Received));
             return self.release(to);
@@ -191,21 +147,12 @@ impl Shard {
         id: Id,
         out: &mut Outputs,
     ) {
-        let device = self
-            .users
-            .get_mut(user)
-            .device(device_no)
-            .expect("a session's device is registered");
+        let device = self.users.get_mut(user).device(device_no).expect("a session's device is registered");
         let before = device.cursor;
         let is_within = device.on_confirmed(id);
         let cursor = device.cursor;
         if !is_within {
-            write_error(
-                out,
-                conn,
-                Code::BadAck,
-                Frame::DeliverAck(wire::frame::DeliverAck { id }).frame_type(),
-            );
+            write_error(out, conn, Code::BadAck, Frame::DeliverAck(wire::frame::DeliverAck { id }).frame_type());
         }
         if cursor > before {
             self.on_cursor_moved(now, user, device_no);
@@ -222,14 +169,11 @@ impl Shard {
             let cursor = device.cursor;
             // A cursor is worth a record only while the log holds entries of the inbox: without one they would come again.
             if is_kept && !std::mem::replace(&mut device.is_cursor_due, true) {
-                self.cursor_timers
-                    .push_back((now.mono_us + CURSOR_DELAY_US, to, device_no));
+                self.cursor_timers.push_back((now.mono_us + CURSOR_DELAY_US, to, device_no));
             }
             user.confirmed = user.confirmed.max(cursor);
         }
-        let cursor = user
-            .device(device_no)
-            .map_or(Id::NONE, |device| device.cursor);
+        let cursor = user.device(device_no).map_or(Id::NONE, |device| device.cursor);
         self.settle_confirmed(to, cursor);
         self.release(to);
     }
@@ -241,11 +185,7 @@ impl Shard {
             return;
         }
         for entry in user.window.unsettled_mut(up_to) {
-            if user
-                .devices
-                .iter()
-                .all(|device| device.has(&user.name, entry.id, &entry.parcel))
-            {
+            if user.devices.iter().all(|device| device.has(&user.name, entry.id, &entry.parcel)) {
                 entry.stage = Stage::Settled;
                 self.outcomes.push_back(safe(entry, SafeBy::Received));
             }
@@ -257,15 +197,10 @@ impl Shard {
     pub(crate) fn release(&mut self, to: UserRef) {
         let user = self.users.get_mut(to);
         let Some(floor) = user.floor() else { return };
-        if user
-            .found
-            .as_mut()
-            .is_some_and(|found| !found.release(floor))
-        {
+        if user.found.as_mut().is_some_and(|found| !found.release(floor)) {
             user.found = None;
         }
-        self.log
-            .release(Users::inbox(to), floor, &mut self.ops, &mut self.events);
+        self.log.release(Users::inbox(to), floor, &mut self.ops, &mut self.events);
     }
 
     /// CREDIT: new limits, from now on.
@@ -277,11 +212,7 @@ impl Shard {
         credit: Credit,
         out: &mut Outputs,
     ) {
-        let device = self
-            .users
-            .get_mut(user)
-            .device(device_no)
-            .expect("a session's device is registered");
+        let device = self.users.get_mut(user).device(device_no).expect("a session's device is registered");
         device.credit = credit;
         self.catch_up(now, user, device_no, out);
     }
@@ -294,17 +225,14 @@ impl Shard {
         let mut encoded = None;
         for device in &self.users.get(to).devices {
             let Some(conn) = device.session.filter(|conn| {
-                self.sessions
-                    .get(*conn)
-                    .is_some_and(|session| session.ready().is_some() && !session.is_blocked)
+                self.sessions.get(*conn).is_some_and(|session| session.ready().is_some() && !session.is_blocked)
             }) else {
                 continue;
             };
             if device.wrote(parcel.to().as_str(), parcel) {
                 continue;
             }
-            let frame = *encoded
-                .get_or_insert_with(|| encode(out, &Frame::Deliver(parcel.deliver(Id::NONE))));
+            let frame = *encoded.get_or_insert_with(|| encode(out, &Frame::Deliver(parcel.deliver(Id::NONE))));
             write_again(out, conn, frame);
             self.counters.delivered += 1;
         }
@@ -312,12 +240,7 @@ impl Shard {
 
     /// Tells the sender's home what became of a message.
     pub(crate) fn report(&mut self, origin: Origin, parcel: &Parcel, outcome: Outcome) {
-        self.outcomes.push_back(Report {
-            origin,
-            mid: parcel.mid,
-            len: parcel.size(),
-            outcome,
-        });
+        self.outcomes.push_back(Report { origin, mid: parcel.mid, len: parcel.size(), outcome });
     }
 
     /// Whether the log takes messages.
@@ -329,25 +252,14 @@ impl Shard {
 /// The outcome of an entry that became safe.
 pub(crate) fn safe(entry: &Entry, by: SafeBy) -> Report {
     let outcome = Outcome::Safe { by, id: entry.id };
-    Report {
-        origin: entry.origin,
-        mid: entry.parcel.mid,
-        len: entry.parcel.size(),
-        outcome,
-    }
+    Report { origin: entry.origin, mid: entry.parcel.mid, len: entry.parcel.size(), outcome }
 }
 
 /// Whether a device takes this entry at once, or needs no delivery of it.
 fn is_ready(sessions: &Sessions, device: &Device, parcel: &Parcel, user: &str) -> bool {
-    let takes_bytes = |conn| {
-        sessions
-            .get(conn)
-            .is_some_and(|session| !session.is_blocked)
-    };
+    let takes_bytes = |conn| sessions.get(conn).is_some_and(|session| !session.is_blocked);
     device.wrote(user, parcel)
-        || device.is_live()
-            && device.has_credit(parcel.size())
-            && device.session.is_some_and(takes_bytes)
+        || device.is_live() && device.has_credit(parcel.size()) && device.session.is_some_and(takes_bytes)
 }
 
 /// Entries a live window holds before its oldest go to the log.

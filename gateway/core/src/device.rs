@@ -58,13 +58,7 @@ pub(crate) struct Device {
 }
 
 impl Device {
-    pub(crate) fn new(
-        no: DeviceNo,
-        name: DeviceBuf,
-        incarnation: Incarnation,
-        cursor: Id,
-        record: Lsn,
-    ) -> Device {
+    pub(crate) fn new(no: DeviceNo, name: DeviceBuf, incarnation: Incarnation, cursor: Id, record: Lsn) -> Device {
         Device {
             no,
             name,
@@ -75,10 +69,7 @@ impl Device {
             sent: cursor,
             unconfirmed: VecDeque::new(),
             unconfirmed_len: 0,
-            credit: Credit {
-                entries: 0,
-                bytes: 0,
-            },
+            credit: Credit { entries: 0, bytes: 0 },
             reading: None,
             sending: SendWindow::default(),
             away_since_us: 0,
@@ -91,7 +82,7 @@ impl Device {
 
     /// Whether an entry is this device's own message: it has it and is not sent it.
     pub(crate) fn wrote(&self, user: &str, parcel: &Parcel) -> bool {
-        parcel.mid.device_no() == self.no && parcel.from().as_str() == user
+        parcel.is_from(user, self.no)
     }
 
     /// Whether the device has an entry, or needs no delivery of it.

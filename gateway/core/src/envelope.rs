@@ -1,7 +1,7 @@
 //! What passes between shards.
 
 use wire::frame::{Deliver, SafeBy, Send, SendFlags};
-use wire::{Code, Id, Mid, Name};
+use wire::{Code, DeviceNo, Id, Mid, Name};
 
 /// Classes of lanes, in order: handling an envelope of one class may produce only envelopes of a later class, so no two
 /// shards can wait for each other.
@@ -95,15 +95,12 @@ impl Parcel {
     /// The DELIVER that carries it, with this position in the inbox.
     pub fn deliver(&self, id: Id) -> Deliver<'_> {
         let (from, to, body) = split(&self.bytes, self.from_len, self.to_len);
-        Deliver {
-            id,
-            mid: self.mid,
-            flags: self.flags,
-            kind: self.kind,
-            from,
-            to,
-            body,
-        }
+        Deliver { id, mid: self.mid, flags: self.flags, kind: self.kind, from, to, body }
+    }
+
+    /// Whether this device of this user sent it.
+    pub fn is_from(&self, user: &str, device_no: DeviceNo) -> bool {
+        self.mid.device_no() == device_no && self.bytes.get(..usize::from(self.from_len)) == Some(user.as_bytes())
     }
 
     /// The sender.

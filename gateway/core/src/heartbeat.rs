@@ -20,11 +20,7 @@ pub(crate) struct Wheel {
 
 impl Wheel {
     pub(crate) fn new() -> Wheel {
-        Wheel {
-            slots: vec![Vec::new(); SLOT_COUNT],
-            next_slot: 0,
-            count: 0,
-        }
+        Wheel { slots: vec![Vec::new(); SLOT_COUNT], next_slot: 0, count: 0 }
     }
 
     /// Looks at the connection when `deadline_us` has passed, at most a second late; beyond the wheel's round, early.
@@ -69,10 +65,7 @@ mod tests {
     use super::*;
 
     fn conn(index: u32) -> ConnId {
-        ConnId {
-            index,
-            generation: 1,
-        }
+        ConnId { index, generation: 1 }
     }
 
     #[test]

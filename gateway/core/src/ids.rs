@@ -16,11 +16,7 @@ pub(crate) struct Ids {
 impl Ids {
     /// A source that gives nothing until its first reservation.
     pub(crate) fn new(reserve_us: u64) -> Ids {
-        Ids {
-            last: 0,
-            reserved_below: 0,
-            reserve_us,
-        }
+        Ids { last: 0, reserved_below: 0, reserve_us }
     }
 
     /// Recovery found this reservation: ids start at `first_free` or above.
@@ -41,11 +37,7 @@ impl Ids {
     pub(crate) fn next(&mut self, wall_us: u64) -> Option<Id> {
         let by_clock = self.last.saturating_add(1).max(wall_us);
         let margin = self.reserve_us / 4;
-        let id = if by_clock.saturating_add(margin) < self.reserved_below {
-            by_clock
-        } else {
-            self.last + 1
-        };
+        let id = if by_clock.saturating_add(margin) < self.reserved_below { by_clock } else { self.last + 1 };
         (id < self.reserved_below).then(|| {
             self.last = id;
             Id(id)
@@ -98,10 +90,7 @@ mod tests {
         let mut ids = ids();
         assert_eq!(ids.next(5_700), Some(Id(5_700)));
         assert_eq!(ids.next(9_000), Some(Id(5_701)));
-        assert_eq!(
-            (5_702..6_000).filter(|_| ids.next(9_000).is_some()).count(),
-            298
-        );
+        assert_eq!((5_702..6_000).filter(|_| ids.next(9_000).is_some()).count(), 298);
         assert!(ids.is_exhausted());
         assert_eq!(ids.next(9_000), None);
         ids.extend(Id(20_000));

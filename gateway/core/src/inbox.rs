@@ -52,10 +52,7 @@ pub(crate) struct Window {
 
 impl Window {
     pub(crate) fn push(&mut self, entry: Entry) {
-        assert!(
-            self.entries.back().is_none_or(|last| last.id < entry.id),
-            "ids of an inbox go up"
-        );
+        assert!(self.entries.back().is_none_or(|last| last.id < entry.id), "ids of an inbox go up");
         self.len += entry.parcel.bytes.len();
         self.entries.push_back(entry);
     }
@@ -78,14 +75,12 @@ impl Window {
 
     /// Entries that are not safe, up to and with `up_to`, in order.
     pub(crate) fn unsettled_mut(&mut self, up_to: Id) -> impl Iterator<Item = &mut Entry> {
-        self.up_to_mut(up_to)
-            .filter(|entry| entry.stage != Stage::Settled)
+        self.up_to_mut(up_to).filter(|entry| entry.stage != Stage::Settled)
     }
 
     /// Entries that are only in memory, up to and with `up_to`, in order.
     pub(crate) fn waiting_mut(&mut self, up_to: Id) -> impl DoubleEndedIterator<Item = &mut Entry> {
-        self.up_to_mut(up_to)
-            .filter(|entry| entry.stage == Stage::Waiting)
+        self.up_to_mut(up_to).filter(|entry| entry.stage == Stage::Waiting)
     }
 
     fn up_to_mut(&mut self, up_to: Id) -> impl DoubleEndedIterator<Item = &mut Entry> {
@@ -95,9 +90,7 @@ impl Window {
 
     /// The first entry that is only in memory.
     pub(crate) fn first_waiting(&self) -> Option<&Entry> {
-        self.entries
-            .iter()
-            .find(|entry| entry.stage == Stage::Waiting)
+        self.entries.iter().find(|entry| entry.stage == Stage::Waiting)
     }
 
     /// The newest entry's id.
@@ -106,20 +99,13 @@ impl Window {
     }
 
     pub(crate) fn get_mut(&mut self, id: Id) -> Option<&mut Entry> {
-        let index = self
-            .entries
-            .binary_search_by_key(&id, |entry| entry.id)
-            .ok()?;
+        let index = self.entries.binary_search_by_key(&id, |entry| entry.id).ok()?;
         self.entries.get_mut(index)
     }
 
     /// Lets go of what is safe at the front; memory that a burst needed is given back.
     pub(crate) fn pop_settled(&mut self) {
-        while self
-            .entries
-            .front()
-            .is_some_and(|entry| entry.stage == Stage::Settled)
-        {
+        while self.entries.front().is_some_and(|entry| entry.stage == Stage::Settled) {
             if let Some(entry) = self.entries.pop_front() {
                 self.len -= entry.parcel.bytes.len();
             }

@@ -24,9 +24,7 @@ impl Shard {
         let Some(session) = self.sessions.get_mut(conn) else {
             return;
         };
-        let at = session
-            .deadline(self.config.heartbeat_s)
-            .map_or(now.mono_us + REST_US, |(at, _)| at);
+        let at = session.deadline(self.config.heartbeat_s).map_or(now.mono_us + REST_US, |(at, _)| at);
         if at < session.wheel_us {
             session.wheel_us = at;
             self.wheel.insert(now.mono_us, at, conn);
@@ -34,13 +32,7 @@ impl Shard {
     }
 
     /// HELLO, on the shard that accepted: its credential is checked before anything else is looked at.
-    pub(crate) fn on_hello(
-        &mut self,
-        now: Now,
-        conn: ConnId,
-        hello: &Hello<'_>,
-        out: &mut Outputs,
-    ) {
+    pub(crate) fn on_hello(&mut self, now: Now, conn: ConnId, hello: &Hello<'_>, out: &mut Outputs) {
         if !(hello.version_min..=hello.version_max).contains(&VERSION) {
             return self.close(now, conn, Code::Version, out);
         }
@@ -69,21 +61,11 @@ impl Shard {
             session.state = State::Authenticating(login);
         }
         self.update_reading(now, conn, out);
-        out.list.push(Output::Authenticate {
-            conn,
-            user,
-            credential,
-        });
+        out.list.push(Output::Authenticate { conn, user, credential });
     }
 
     /// The credential was checked: the connection goes home.
-    pub(crate) fn on_authenticated(
-        &mut self,
-        now: Now,
-        conn: ConnId,
-        verdict: Result<(), Code>,
-        out: &mut Outputs,
-    ) {
+    pub(crate) fn on_authenticated(&mut self, now: Now, conn: ConnId, verdict: Result<(), Code>, out: &mut Outputs) {
         let Some(session) = self.sessions.get(conn) else {
             return;
         };
@@ -93,24 +75,14 @@ impl Shard {
         if let Err(code) = verdict {
             return self.close(now, conn, code, out);
         }
-        if let Some(Session {
-            state: State::Authenticating(login),
-            ..
-        }) = self.sessions.remove(conn).map(|s| *s)
-        {
+        if let Some(Session { state: State::Authenticating(login), .. }) = self.sessions.remove(conn).map(|s| *s) {
             let to = home(&self.config.key, self.config.shard_count, &login.user);
             out.list.push(Output::Handoff { conn, to, login });
         }
     }
 
     /// A connection came home. A session of the same device is replaced; a device that is new here is registered first.
-    pub(crate) fn on_adopt(
-        &mut self,
-        now: Now,
-        conn: ConnId,
-        login: Box<Login>,
-        out: &mut Outputs,
-    ) {
+    pub(crate) fn on_adopt(&mut self, now: Now, conn: ConnId, login: Box<Login>, out: &mut Outputs) {
         assert_eq!(
             home(&self.config.key, self.config.shard_count, &login.user),
             self.config.shard,
@@ -120,17 +92,11 @@ impl Shard {
             return write_goaway(out, conn, self.drain_goaway());
         }
         let user = self.users.intern(login.user.as_name());
-        let known = self
-            .users
-            .get_mut(user)
-            .device_named(login.device.as_device());
+        let known = self.users.get_mut(user).device_named(login.device.as_device());
         if let Some(session) = known.as_ref().and_then(|device| device.session) {
             self.close(now, session, Code::Replaced, out);
         }
-        let known = self
-            .users
-            .get_mut(user)
-            .device_named(login.device.as_device());
+        let known = self.users.get_mut(user).device_named(login.device.as_device());
         let Some(device) = known.filter(|device| device.incarnation == login.incarnation) else {
             return self.register(now, conn, user, login, out);
         };
@@ -140,17 +106,10 @@ impl Shard {
         let device_no = device.no;
         if device.phase == Phase::Registering {
             device.session = Some(conn);
-            let session = Session::new(
-                conn,
-                State::Registering(login, user, device_no),
-                now.mono_us,
-            );
+            let session = Session::new(conn, State::Registering(login, user, device_no), now.mono_us);
             return self.add_session(now, session);
         }
-        self.add_session(
-            now,
-            Session::new(conn, State::Ready(user, device_no), now.mono_us),
-        );
+        self.add_session(now, Session::new(conn, State::Ready(user, device_no), now.mono_us));
         self.welcome(now, conn, user, device_no, &login, out);
     }
 
@@ -164,18 +123,13 @@ impl Shard {
         login: &Login,
         out: &mut Outputs,
     ) {
-        let oldest = self
-            .log
-            .span(Users::inbox(user_ref))
-            .map_or(Id::NONE, |(oldest, _, _)| oldest);
+        let oldest = self.log.span(Users::inbox(user_ref)).map_or(Id::NONE, |(oldest, _, _)| oldest);
         let user = self.users.get_mut(user_ref);
         let head = user.head;
         let device = user.device(device_no).expect("it was found or made");
         device.cursor = device.cursor.max(login.last_id.min(head));
         device.on_session(conn, login.credit);
-        device
-            .sending
-            .on_hello(login.lowest_unresolved, login.highest_sent);
+        device.sending.on_hello(login.lowest_unresolved, login.highest_sent);
         let welcome = frame::Welcome {
             version: login.version,
             features: login.features,
@@ -215,11 +169,7 @@ impl Shard {
 
     /// Ends a session with a code.
     pub(crate) fn close(&mut self, now: Now, conn: ConnId, code: Code, out: &mut Outputs) {
-        let goaway = if code == Code::Draining {
-            self.drain_goaway()
-        } else {
-            GoAway::of(code)
-        };
+        let goaway = if code == Code::Draining { self.drain_goaway() } else { GoAway::of(code) };
         self.counters.closed += 1;
         write_goaway(out, conn, goaway);
         self.end_session(now, conn);
@@ -234,10 +184,7 @@ impl Shard {
             return;
         };
         let user = self.users.get_mut(user_ref);
-        let Some(device) = user
-            .device(device_no)
-            .filter(|device| device.session == Some(conn))
-        else {
+        let Some(device) = user.device(device_no).filter(|device| device.session == Some(conn)) else {
             return;
         };
         device.on_absent(now.mono_us);
@@ -295,11 +242,7 @@ impl Shard {
 
     /// A connection's slot on the wheel came: it is closed, or looked at again later.
     pub(crate) fn on_wheel(&mut self, now: Now, conn: ConnId, out: &mut Outputs) {
-        let Some(session) = self
-            .sessions
-            .get_mut(conn)
-            .filter(|session| session.wheel_us <= now.mono_us)
-        else {
+        let Some(session) = self.sessions.get_mut(conn).filter(|session| session.wheel_us <= now.mono_us) else {
             return;
         };
         match session.deadline(self.config.heartbeat_s) {

@@ -17,10 +17,7 @@ pub(crate) fn encode(out: &mut Outputs, frame: &Frame<'_>) -> Encoded {
     let start = out.bytes.len();
     wire::encode(frame, &mut out.bytes);
     let short = |len: usize| u32::try_from(len).expect("a turn writes less than 4 GiB");
-    Encoded {
-        start: short(start),
-        len: short(out.bytes.len() - start),
-    }
+    Encoded { start: short(start), len: short(out.bytes.len() - start) }
 }
 
 /// Writes an encoded frame to one more connection.
@@ -37,11 +34,7 @@ pub(crate) struct Encoded {
 
 /// ERROR: the connection stays.
 pub(crate) fn write_error(out: &mut Outputs, conn: ConnId, code: Code, frame_type: u8) {
-    let error = ErrorInfo {
-        code: code.number(),
-        frame_type,
-        text: code.text(),
-    };
+    let error = ErrorInfo { code: code.number(), frame_type, text: code.text() };
     write(out, conn, &Frame::Error(error));
 }
 

@@ -14,18 +14,8 @@ impl Shard {
     /// Recovery found something, or is over.
     pub(crate) fn on_recovery_event(&mut self, now: Now, event: LogEvent, out: &mut Outputs) {
         match event {
-            LogEvent::FoundMessage {
-                user,
-                message,
-                place,
-                ..
-            } => self.on_found_message(&user, &message, place),
-            LogEvent::FoundCursor {
-                user,
-                device_no,
-                id,
-                lsn,
-            } => {
+            LogEvent::FoundMessage { user, message, place, .. } => self.on_found_message(&user, &message, place),
+            LogEvent::FoundCursor { user, device_no, id, lsn } => {
                 let user_ref = self.users.intern(user.as_name());
                 let user = self.users.get_mut(user_ref);
                 user.head = user.head.max(id);
@@ -36,25 +26,12 @@ impl Shard {
                     self.replace_state(old, lsn, user_ref, device_no);
                 }
             }
-            LogEvent::FoundDevice {
-                user,
-                device_no,
-                device,
-                incarnation,
-                cursor,
-                highest,
-                lsn,
-            } => {
+            LogEvent::FoundDevice { user, device_no, device, incarnation, cursor, highest, lsn } => {
                 let user = self.users.intern(user.as_name());
                 self.on_found_device(user, device_no, device, incarnation, cursor, highest);
                 self.set_device_record(user, device_no, lsn);
             }
-            LogEvent::FoundPurge {
-                user,
-                device_no,
-                highest,
-                lsn,
-            } => {
+            LogEvent::FoundPurge { user, device_no, highest, lsn } => {
                 let user_ref = self.users.intern(user.as_name());
                 self.forget_found_device(user_ref, device_no);
                 let user = self.users.get_mut(user_ref);
@@ -62,11 +39,7 @@ impl Shard {
                 let old = user.highest_record.replace(lsn);
                 self.replace_state(old, lsn, user_ref, NOBODY);
             }
-            LogEvent::Ready {
-                boot,
-                first_free,
-                reserved_below,
-            } => {
+            LogEvent::Ready { boot, first_free, reserved_below } => {
                 self.boot = boot;
                 self.ids.start(first_free, reserved_below);
                 for user in self.users.refs() {
@@ -75,20 +48,13 @@ impl Shard {
                 out.list.push(Output::Ready { boot });
             }
             LogEvent::TornTail { file, offset } => {
-                out.list
-                    .push(Output::Notice(Notice::TornTail { file, offset }));
+                out.list.push(Output::Notice(Notice::TornTail { file, offset }));
             }
             LogEvent::Damage { file, offset, lost } => {
                 let lost_count = lost.1.0.saturating_sub(lost.0.0);
-                out.list.push(Output::Notice(Notice::Damage {
-                    file,
-                    offset,
-                    lost_count,
-                }));
+                out.list.push(Output::Notice(Notice::Damage { file, offset, lost_count }));
             }
-            LogEvent::Unusable { reason } => {
-                out.list.push(Output::Notice(Notice::Unusable(reason)))
-            }
+            LogEvent::Unusable { reason } => out.list.push(Output::Notice(Notice::Unusable(reason))),
             other => unreachable!("handled where it belongs: {other:?}"),
         }
     }
@@ -100,9 +66,7 @@ impl Shard {
         let empty = self.users.new_found();
         let user = self.users.get_mut(user_ref);
         user.head = user.head.max(message.id);
-        user.found
-            .get_or_insert_with(|| Box::new(empty))
-            .insert(message.id, identity);
+        user.found.get_or_insert_with(|| Box::new(empty)).insert(message.id, identity);
         self.log.place(Users::inbox(user_ref), place);
     }
 
@@ -123,34 +87,21 @@ impl Shard {
             device.cursor = device.cursor.max(cursor);
             return;
         }
-        if user
-            .devices
-            .iter()
-            .any(|device| device.name == name && device.no > device_no)
-        {
+        if user.devices.iter().any(|device| device.name == name && device.no > device_no) {
             return; // Written again while its successor's record was on the way.
         }
-        let older: Vec<_> = user
-            .devices
-            .iter()
-            .filter(|device| device.name == name)
-            .map(|device| device.no)
-            .collect();
+        let older: Vec<_> = user.devices.iter().filter(|device| device.name == name).map(|device| device.no).collect();
         for no in older {
             self.forget_found_device(user_ref, no);
         }
         let user = self.users.get_mut(user_ref);
-        user.devices
-            .push(Device::new(device_no, name, incarnation, cursor, REFUSED));
+        user.devices.push(Device::new(device_no, name, incarnation, cursor, REFUSED));
         user.devices.sort_by_key(|device| device.no);
     }
 
     fn forget_found_device(&mut self, user_ref: UserRef, device_no: DeviceNo) {
         self.forget_device_records(user_ref, device_no);
-        self.users
-            .get_mut(user_ref)
-            .devices
-            .retain(|device| device.no != device_no);
+        self.users.get_mut(user_ref).devices.retain(|device| device.no != device_no);
     }
 
     /// Everything about a user was found: nobody has a session, and what all devices had is not wanted.

@@ -18,29 +18,13 @@ use crate::user::Users;
 
 impl Shard {
     /// Gives a device its number. It counts as registered at once; WELCOME waits until that is durable.
-    pub(crate) fn register(
-        &mut self,
-        now: Now,
-        conn: ConnId,
-        user_ref: UserRef,
-        login: Box<Login>,
-        out: &mut Outputs,
-    ) {
+    pub(crate) fn register(&mut self, now: Now, conn: ConnId, user_ref: UserRef, login: Box<Login>, out: &mut Outputs) {
         let user = self.users.get_mut(user_ref);
-        let staying = user
-            .devices
-            .iter()
-            .filter(|device| device.name != login.device)
-            .count();
+        let staying = user.devices.iter().filter(|device| device.name != login.device).count();
         if staying >= DEVICE_COUNT_MAX {
-            let away = user
-                .devices
-                .iter()
-                .filter(|device| device.phase == Phase::Absent);
+            let away = user.devices.iter().filter(|device| device.phase == Phase::Absent);
             let longest = away.min_by_key(|device| device.away_since_us);
-            let Some(evicted) =
-                longest.filter(|device| now.mono_us - device.away_since_us >= EVICT_AFTER_US)
-            else {
+            let Some(evicted) = longest.filter(|device| now.mono_us - device.away_since_us >= EVICT_AFTER_US) else {
                 return write_goaway(out, conn, GoAway::of(Code::TooManyDevices));
             };
             let evicted = evicted.no;
@@ -52,11 +36,7 @@ impl Shard {
             return write_goaway(out, conn, GoAway::of(Code::TooManyDevices));
         }
         let device_no = DeviceNo(user.highest.0 + 1);
-        let cursor = if is_planted {
-            user.head
-        } else {
-            user.confirmed
-        };
+        let cursor = if is_planted { user.head } else { user.confirmed };
         let record = Record::Device {
             user: user.name.as_name(),
             device_no,
@@ -73,49 +53,24 @@ impl Shard {
             }
         };
         user.highest = device_no;
-        let mut device = Device::new(
-            device_no,
-            login.device.clone(),
-            login.incarnation,
-            cursor,
-            lsn,
-        );
+        let mut device = Device::new(device_no, login.device.clone(), login.incarnation, cursor, lsn);
         device.phase = Phase::Registering;
         device.session = Some(conn);
         user.devices.push(device);
         self.state_records.insert((lsn, user_ref, device_no));
-        self.commits
-            .push_back((lsn, Commit::Register(user_ref, device_no)));
-        self.add_session(
-            now,
-            Session::new(
-                conn,
-                State::Registering(login, user_ref, device_no),
-                now.mono_us,
-            ),
-        );
+        self.commits.push_back((lsn, Commit::Register(user_ref, device_no)));
+        self.add_session(now, Session::new(conn, State::Registering(login, user_ref, device_no), now.mono_us));
     }
 
     /// A registration is durable: the devices of the same name that it replaces are gone, and whoever waits is welcome.
-    pub(crate) fn on_registered(
-        &mut self,
-        now: Now,
-        user_ref: UserRef,
-        device_no: DeviceNo,
-        out: &mut Outputs,
-    ) {
+    pub(crate) fn on_registered(&mut self, now: Now, user_ref: UserRef, device_no: DeviceNo, out: &mut Outputs) {
         let user = self.users.get_mut(user_ref);
         let Some(device) = user.device(device_no) else {
             return;
         };
         device.phase = Phase::Absent;
         let (name, session) = (device.name.clone(), device.session);
-        let older: Vec<_> = user
-            .devices
-            .iter()
-            .filter(|d| d.name == name && d.no < device_no)
-            .map(|d| d.no)
-            .collect();
+        let older: Vec<_> = user.devices.iter().filter(|d| d.name == name && d.no < device_no).map(|d| d.no).collect();
         for no in older {
             self.remove_device(user_ref, no);
         }
@@ -131,19 +86,8 @@ impl Shard {
     }
 
     /// A registration could not be stored: it never was.
-    pub(crate) fn on_registration_failed(
-        &mut self,
-        now: Now,
-        user: UserRef,
-        device_no: DeviceNo,
-        out: &mut Outputs,
-    ) {
-        if let Some(conn) = self
-            .users
-            .get_mut(user)
-            .device(device_no)
-            .and_then(|device| device.session)
-        {
+    pub(crate) fn on_registration_failed(&mut self, now: Now, user: UserRef, device_no: DeviceNo, out: &mut Outputs) {
+        if let Some(conn) = self.users.get_mut(user).device(device_no).and_then(|device| device.session) {
             self.close(now, conn, Code::StorageFull, out);
         }
         self.remove_device(user, device_no);
@@ -155,36 +99,20 @@ impl Shard {
         if let Some(device) = user.device(device_no) {
             device.is_purging = true;
         }
-        let record = Record::Purge {
-            user: user.name.as_name(),
-            device_no,
-            highest: user.highest,
-        };
+        let record = Record::Purge { user: user.name.as_name(), device_no, highest: user.highest };
         // Without room the device simply stays: whoever asked may ask again.
         if let Ok(lsn) = self.log.append(Users::inbox(user_ref), &record) {
             if let Some(old) = user.highest_record.replace(lsn) {
                 self.state_records.remove(&(old, user_ref, NOBODY));
             }
             self.state_records.insert((lsn, user_ref, NOBODY));
-            self.commits
-                .push_back((lsn, Commit::Purge(user_ref, device_no)));
+            self.commits.push_back((lsn, Commit::Purge(user_ref, device_no)));
         }
     }
 
     /// It is durable that a device is gone; it may have come back while that was under way.
-    pub(crate) fn on_purged(
-        &mut self,
-        now: Now,
-        user: UserRef,
-        device_no: DeviceNo,
-        out: &mut Outputs,
-    ) {
-        if let Some(conn) = self
-            .users
-            .get_mut(user)
-            .device(device_no)
-            .and_then(|device| device.session)
-        {
+    pub(crate) fn on_purged(&mut self, now: Now, user: UserRef, device_no: DeviceNo, out: &mut Outputs) {
+        if let Some(conn) = self.users.get_mut(user).device(device_no).and_then(|device| device.session) {
             self.close(now, conn, Code::Revoked, out);
         }
         self.remove_device(user, device_no);
@@ -194,11 +122,7 @@ impl Shard {
     fn remove_device(&mut self, user_ref: UserRef, device_no: DeviceNo) {
         self.forget_device_records(user_ref, device_no);
         let user = self.users.get_mut(user_ref);
-        let Some(index) = user
-            .devices
-            .iter()
-            .position(|device| device.no == device_no)
-        else {
+        let Some(index) = user.devices.iter().position(|device| device.no == device_no) else {
             return;
         };
         let device = user.devices.remove(index);

@@ -27,11 +27,7 @@ struct Peer {
 impl Router {
     pub(crate) fn new(shard_count: u16, count_max: u32, len_max: u32) -> Router {
         let peers = (0..shard_count).map(|_| Peer::default()).collect();
-        Router {
-            peers,
-            count_max,
-            len_max,
-        }
+        Router { peers, count_max, len_max }
     }
 
     /// Takes room for one more message to `to`, if there is any.
@@ -49,14 +45,8 @@ impl Router {
     /// Outcomes came: their room is free again.
     pub(crate) fn on_outcome(&mut self, from: ShardIndex, count: u32, len: u32) {
         let peer = self.peer(from);
-        peer.count = peer
-            .count
-            .checked_sub(count)
-            .expect("one outcome a message");
-        peer.len = peer
-            .len
-            .checked_sub(u64::from(len))
-            .expect("an outcome names its message's length");
+        peer.count = peer.count.checked_sub(count).expect("one outcome a message");
+        peer.len = peer.len.checked_sub(u64::from(len)).expect("an outcome names its message's length");
     }
 
     /// A session waits for room.
@@ -68,11 +58,7 @@ impl Router {
     pub(crate) fn pop_stalled(&mut self, to: ShardIndex) -> Option<ConnId> {
         let (count_max, len_max) = (self.count_max, u64::from(self.len_max));
         let peer = self.peer(to);
-        if peer.count < count_max && peer.len < len_max {
-            peer.stalled.pop_front()
-        } else {
-            None
-        }
+        if peer.count < count_max && peer.len < len_max { peer.stalled.pop_front() } else { None }
     }
 
     /// An ephemeral message left the lane.
@@ -83,14 +69,10 @@ impl Router {
 
     /// What to report to each peer as taken since the last call.
     pub(crate) fn drain_taken(&mut self) -> impl Iterator<Item = (ShardIndex, u32, u32)> {
-        self.peers
-            .iter_mut()
-            .zip(0..)
-            .filter(|(peer, _)| peer.taken.0 > 0)
-            .map(|(peer, index)| {
-                let (count, len) = std::mem::take(&mut peer.taken);
-                (ShardIndex(index), count, len)
-            })
+        self.peers.iter_mut().zip(0..).filter(|(peer, _)| peer.taken.0 > 0).map(|(peer, index)| {
+            let (count, len) = std::mem::take(&mut peer.taken);
+            (ShardIndex(index), count, len)
+        })
     }
 
     /// Whether everything sent has its outcome.

@@ -29,11 +29,7 @@ impl Shard {
             return self.send_ephemeral(user, send, out);
         }
         let counter = send.mid.counter();
-        let device = self
-            .users
-            .get_mut(user)
-            .device(device_no)
-            .expect("a session's device is registered");
+        let device = self.users.get_mut(user).device(device_no).expect("a session's device is registered");
         match device.sending.take(counter, send.span) {
             Err(()) => self.close(now, conn, Code::BadMid, out),
             Ok(Slot::Unknown) => self.offer(now, conn, user, send, out),
@@ -43,25 +39,11 @@ impl Shard {
             }
             Ok(&mut Slot::Safe { by, self_id }) => {
                 self.counters.retries += 1;
-                self.acks.push((
-                    conn,
-                    SendAck {
-                        counter,
-                        safe_by: by,
-                        self_id,
-                    },
-                ));
+                self.acks.push((conn, SendAck { counter, safe_by: by, self_id }));
             }
             Ok(&mut Slot::Refused(code)) => {
                 self.counters.retries += 1;
-                write(
-                    out,
-                    conn,
-                    &Frame::SendNack(SendNack {
-                        counter,
-                        code: code.number(),
-                    }),
-                );
+                write(out, conn, &Frame::SendNack(SendNack { counter, code: code.number() }));
             }
         }
     }
@@ -98,19 +80,9 @@ impl Shard {
     }
 
     /// Sends a message that has room on its lane to its recipient's home.
-    fn dispatch(
-        &mut self,
-        now: Now,
-        user: UserRef,
-        to: ShardIndex,
-        parcel: Parcel,
-        out: &mut Outputs,
-    ) {
+    fn dispatch(&mut self, now: Now, user: UserRef, to: ShardIndex, parcel: Parcel, out: &mut Outputs) {
         let sender = self.users.get_mut(user);
-        let has_others = sender
-            .devices
-            .iter()
-            .any(|device| device.no != parcel.mid.device_no());
+        let has_others = sender.devices.iter().any(|device| device.no != parcel.mid.device_no());
         let copy = if *sender.name == *parcel.to().as_str() {
             SelfCopy::IsItself
         } else if has_others {
@@ -119,41 +91,19 @@ impl Shard {
             SelfCopy::NotNeeded
         };
         let wants_accepted = matches!(copy, SelfCopy::Held(_));
-        let device = sender
-            .device(parcel.mid.device_no())
-            .expect("its session sent this");
-        let slot = device
-            .sending
-            .slot_mut(parcel.mid.counter())
-            .expect("taken when it came");
-        *slot = Slot::Pending(Pending {
-            safe_by: None,
-            copy,
-        });
+        let device = sender.device(parcel.mid.device_no()).expect("its session sent this");
+        let slot = device.sending.slot_mut(parcel.mid.counter()).expect("taken when it came");
+        *slot = Slot::Pending(Pending { safe_by: None, copy });
         if to == self.config.shard {
-            let origin = Origin {
-                shard: to,
-                user,
-                is_copy: false,
-            };
+            let origin = Origin { shard: to, user, is_copy: false };
             self.on_message(now, origin, wants_accepted, parcel, out);
         } else {
-            out.list.push(Output::Forward {
-                to,
-                envelope: Envelope::Message {
-                    origin: user,
-                    wants_accepted,
-                    parcel,
-                },
-            });
+            out.list.push(Output::Forward { to, envelope: Envelope::Message { origin: user, wants_accepted, parcel } });
         }
     }
 
     /// What became of a message, from the recipient's home.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the parts of an envelope, and the border's two"
-    )]
+    #[expect(clippy::too_many_arguments, reason = "the parts of an envelope, and the border's two")]
     pub(crate) fn on_outcome(
         &mut self,
         now: Now,
@@ -201,11 +151,7 @@ impl Shard {
         if let SelfCopy::Held(_) = pending.copy
             && let SelfCopy::Held(parcel) = std::mem::replace(&mut pending.copy, SelfCopy::Waiting)
         {
-            let origin = Origin {
-                shard: self.config.shard,
-                user,
-                is_copy: true,
-            };
+            let origin = Origin { shard: self.config.shard, user, is_copy: true };
             self.accept(now, user, origin, false, *parcel, out);
         }
     }
@@ -218,24 +164,13 @@ impl Shard {
         let (Some(by), Some(self_id)) = (pending.safe_by, pending.copy.safe_id()) else {
             return;
         };
-        let device = self
-            .users
-            .get_mut(user)
-            .device(mid.device_no())
-            .expect("it has a pending message");
+        let device = self.users.get_mut(user).device(mid.device_no()).expect("it has a pending message");
         let counter = mid.counter();
         if let Some(slot) = device.sending.slot_mut(counter) {
             *slot = Slot::Safe { by, self_id };
         }
         if let Some(conn) = device.session {
-            self.acks.push((
-                conn,
-                SendAck {
-                    counter,
-                    safe_by: by,
-                    self_id,
-                },
-            ));
+            self.acks.push((conn, SendAck { counter, safe_by: by, self_id }));
         }
     }
 
@@ -251,14 +186,7 @@ impl Shard {
         *slot = Slot::Refused(code);
         self.counters.refused += 1;
         if let Some(conn) = device.session {
-            write(
-                out,
-                conn,
-                &Frame::SendNack(SendNack {
-                    counter,
-                    code: code.number(),
-                }),
-            );
+            write(out, conn, &Frame::SendNack(SendNack { counter, code: code.number() }));
         }
     }
 
@@ -271,10 +199,7 @@ impl Shard {
             let (Some(stalled), Some((user, _))) = (session.stalled.take(), session.ready()) else {
                 continue;
             };
-            assert!(
-                self.router.admit(stalled.to, stalled.parcel.size()),
-                "there was room a moment ago"
-            );
+            assert!(self.router.admit(stalled.to, stalled.parcel.size()), "there was room a moment ago");
             self.dispatch(now, user, stalled.to, stalled.parcel, out);
             self.update_reading(now, conn, out);
         }
@@ -291,10 +216,7 @@ impl Shard {
         if to == self.config.shard {
             self.deliver_ephemeral(&parcel, out);
         } else if self.router.admit(to, parcel.size()) {
-            out.list.push(Output::Forward {
-                to,
-                envelope: Envelope::Ephemeral { parcel },
-            });
+            out.list.push(Output::Forward { to, envelope: Envelope::Ephemeral { parcel } });
         }
     }
 

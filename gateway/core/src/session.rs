@@ -45,15 +45,7 @@ pub(crate) struct Session {
 impl Session {
     pub(crate) fn new(conn: ConnId, state: State, now_us: u64) -> Session {
         let is_paused = !matches!(state, State::Opened);
-        Session {
-            conn,
-            state,
-            heard_us: now_us,
-            is_blocked: false,
-            is_paused,
-            stalled: None,
-            wheel_us: u64::MAX,
-        }
+        Session { conn, state, heard_us: now_us, is_blocked: false, is_paused, stalled: None, wheel_us: u64::MAX }
     }
 
     /// Its user and device, once welcomed.
@@ -67,18 +59,14 @@ impl Session {
     /// Its user and device, once at home.
     pub(crate) fn at_home(&self) -> Option<(UserRef, DeviceNo)> {
         match self.state {
-            State::Ready(user, device_no) | State::Registering(_, user, device_no) => {
-                Some((user, device_no))
-            }
+            State::Ready(user, device_no) | State::Registering(_, user, device_no) => Some((user, device_no)),
             _ => None,
         }
     }
 
     /// Whether it should be read from.
     pub(crate) fn wants_reading(&self) -> bool {
-        matches!(self.state, State::Opened | State::Ready(..))
-            && !self.is_blocked
-            && self.stalled.is_none()
+        matches!(self.state, State::Opened | State::Ready(..)) && !self.is_blocked && self.stalled.is_none()
     }
 
     /// When it is closed if nothing moves, and with which code. While the gateway itself does not read, the peer's
@@ -116,25 +104,16 @@ impl Sessions {
             self.list.push(None);
         }
         let before = self.list[index].replace(Box::new(session));
-        assert!(
-            before.is_none(),
-            "a connection's place is used again only after its end was handed in"
-        );
+        assert!(before.is_none(), "a connection's place is used again only after its end was handed in");
         self.count += 1;
     }
 
     pub(crate) fn get(&self, conn: ConnId) -> Option<&Session> {
-        self.list
-            .get(conn.index as usize)?
-            .as_deref()
-            .filter(|session| session.conn == conn)
+        self.list.get(conn.index as usize)?.as_deref().filter(|session| session.conn == conn)
     }
 
     pub(crate) fn get_mut(&mut self, conn: ConnId) -> Option<&mut Session> {
-        self.list
-            .get_mut(conn.index as usize)?
-            .as_deref_mut()
-            .filter(|session| session.conn == conn)
+        self.list.get_mut(conn.index as usize)?.as_deref_mut().filter(|session| session.conn == conn)
     }
 
     pub(crate) fn remove(&mut self, conn: ConnId) -> Option<Box<Session>> {
@@ -149,10 +128,6 @@ impl Sessions {
 
     /// Every connection with a session, by index.
     pub(crate) fn conns(&self) -> Vec<ConnId> {
-        self.list
-            .iter()
-            .flatten()
-            .map(|session| session.conn)
-            .collect()
+        self.list.iter().flatten().map(|session| session.conn).collect()
     }
 }

@@ -91,11 +91,7 @@ impl Shard {
             ids: Ids::new(config.reserve_us),
             users: Users::new(config.key),
             sessions: Sessions::default(),
-            router: Router::new(
-                config.shard_count,
-                config.lane_count_max,
-                config.lane_len_max,
-            ),
+            router: Router::new(config.shard_count, config.lane_count_max, config.lane_len_max),
             wheel: Wheel::new(),
             counters: Counters::default(),
             planted: Planted::default(),
@@ -132,18 +128,13 @@ impl Shard {
             Input::Frame { conn, frame } => self.on_frame(now, conn, frame, out),
             Input::Broken { conn, error } => self.on_broken(now, conn, &error, out),
             Input::Heard { conn } => self.on_heard(now, conn),
-            Input::Authenticated { conn, verdict } => {
-                self.on_authenticated(now, conn, verdict, out)
-            }
+            Input::Authenticated { conn, verdict } => self.on_authenticated(now, conn, verdict, out),
             Input::Adopt { conn, login } => self.on_adopt(now, conn, login, out),
             Input::Blocked { conn } => self.on_blocked(now, conn, out),
             Input::Sent { conn, left } => self.on_sent(now, conn, left, out),
             Input::Closed { conn } => self.end_session(now, conn),
             Input::Envelope { from, envelope } => self.on_envelope(now, from, envelope, out),
-            Input::Disk(done) => {
-                self.log
-                    .on_done(now.mono_us, done, &mut self.ops, &mut self.events)
-            }
+            Input::Disk(done) => self.log.on_done(now.mono_us, done, &mut self.ops, &mut self.events),
             Input::Drain => self.on_drain(out),
             Input::TurnEnd => self.on_turn_end(now, out),
             Input::Tick => self.on_tick(now, out),
@@ -155,23 +146,12 @@ impl Shard {
     pub fn next_deadline(&self) -> Option<u64> {
         let confirm = self.confirm_timers.front().map(|(at, _)| *at);
         let cursor = self.cursor_timers.front().map(|(at, _, _)| *at);
-        [
-            self.wheel.next_deadline(),
-            confirm,
-            cursor,
-            self.log.next_deadline(),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        [self.wheel.next_deadline(), confirm, cursor, self.log.next_deadline()].into_iter().flatten().min()
     }
 
     /// What was counted so far.
     pub fn counters(&self) -> Counters {
-        Counters {
-            sessions: self.sessions.count() as u64,
-            ..self.counters
-        }
+        Counters { sessions: self.sessions.count() as u64, ..self.counters }
     }
 
     /// Takes a rule out, for the simulation to notice.
@@ -189,28 +169,14 @@ impl Shard {
     /// Follows up what the input caused inside this shard, and hands out what the disk is to do.
     fn settle(&mut self, now: Now, out: &mut Outputs) {
         loop {
-            if let Some(Report {
-                origin,
-                mid,
-                len,
-                outcome,
-            }) = self.outcomes.pop_front()
-            {
+            if let Some(Report { origin, mid, len, outcome }) = self.outcomes.pop_front() {
                 if origin.is_copy {
                     self.on_copy_outcome(origin.user, mid, outcome);
                 } else if origin.shard == self.config.shard {
                     self.on_outcome(now, origin.shard, origin.user, mid, len, outcome, out);
                 } else {
-                    let envelope = Envelope::Outcome {
-                        origin: origin.user,
-                        mid,
-                        len,
-                        outcome,
-                    };
-                    out.list.push(Output::Forward {
-                        to: origin.shard,
-                        envelope,
-                    });
+                    let envelope = Envelope::Outcome { origin: origin.user, mid, len, outcome };
+                    out.list.push(Output::Forward { to: origin.shard, envelope });
                 }
             } else if !self.events.is_empty() {
                 for event in std::mem::take(&mut self.events) {
@@ -268,27 +234,15 @@ impl Shard {
 
     fn on_heard(&mut self, now: Now, conn: ConnId) {
         // HELLO has a deadline that trickling bytes do not move.
-        if let Some(session) = self
-            .sessions
-            .get_mut(conn)
-            .filter(|session| session.ready().is_some())
-        {
+        if let Some(session) = self.sessions.get_mut(conn).filter(|session| session.ready().is_some()) {
             session.heard_us = now.mono_us;
         }
     }
 
     fn on_envelope(&mut self, now: Now, from: ShardIndex, envelope: Envelope, out: &mut Outputs) {
         match envelope {
-            Envelope::Message {
-                origin,
-                wants_accepted,
-                parcel,
-            } => {
-                let origin = Origin {
-                    shard: from,
-                    user: origin,
-                    is_copy: false,
-                };
+            Envelope::Message { origin, wants_accepted, parcel } => {
+                let origin = Origin { shard: from, user: origin, is_copy: false };
                 self.on_message(now, origin, wants_accepted, parcel, out);
             }
             Envelope::Ephemeral { parcel } => {
@@ -299,12 +253,9 @@ impl Shard {
                 self.router.on_outcome(from, count, len);
                 self.resume_stalled(now, from, out);
             }
-            Envelope::Outcome {
-                origin,
-                mid,
-                len,
-                outcome,
-            } => self.on_outcome(now, from, origin, mid, len, outcome, out),
+            Envelope::Outcome { origin, mid, len, outcome } => {
+                self.on_outcome(now, from, origin, mid, len, outcome, out)
+            }
         }
     }
 
@@ -314,17 +265,10 @@ impl Shard {
         self.write_acks(out);
         for (to, count, len) in self.router.drain_taken() {
             if to != self.config.shard {
-                out.list.push(Output::Forward {
-                    to,
-                    envelope: Envelope::Taken { count, len },
-                });
+                out.list.push(Output::Forward { to, envelope: Envelope::Taken { count, len } });
             }
         }
-        if let Some(below) = self
-            .ids
-            .wanted(now.wall_us)
-            .filter(|below| self.boot > 0 && *below > self.reserve_asked)
-        {
+        if let Some(below) = self.ids.wanted(now.wall_us).filter(|below| self.boot > 0 && *below > self.reserve_asked) {
             // Asked again only when half of that has passed, or the reservation would be written each turn.
             self.reserve_asked = Id(below.0 + self.config.reserve_us / 4);
             self.log.reserve(below, &mut self.ops);
@@ -337,16 +281,10 @@ impl Shard {
         while let Some(conn) = self.wheel.pop_due(now.mono_us) {
             self.on_wheel(now, conn, out);
         }
-        while let Some((_, user)) = self
-            .confirm_timers
-            .pop_front_if(|(at, _)| *at <= now.mono_us)
-        {
+        while let Some((_, user)) = self.confirm_timers.pop_front_if(|(at, _)| *at <= now.mono_us) {
             self.on_confirm_timeout(now, user);
         }
-        while let Some((_, user, device_no)) = self
-            .cursor_timers
-            .pop_front_if(|(at, ..)| *at <= now.mono_us)
-        {
+        while let Some((_, user, device_no)) = self.cursor_timers.pop_front_if(|(at, ..)| *at <= now.mono_us) {
             self.record_cursor(now, user, device_no);
         }
         self.log.on_tick(now.mono_us, &mut self.ops);

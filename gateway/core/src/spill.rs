@@ -56,12 +56,7 @@ impl Shard {
 
     /// Tries again what found no room in the log, in the order in which it came.
     pub(crate) fn retry_spills(&mut self, now: Now) {
-        while let Some(user) = self
-            .spills
-            .front()
-            .copied()
-            .filter(|_| self.log_takes_messages())
-        {
+        while let Some(user) = self.spills.front().copied().filter(|_| self.log_takes_messages()) {
             if !self.append_waiting(user) {
                 break;
             }
@@ -104,11 +99,7 @@ impl Shard {
     pub(crate) fn on_confirm_timeout(&mut self, now: Now, to: UserRef) {
         let user = self.users.get_mut(to);
         user.is_timer_set = false;
-        let due = user
-            .window
-            .waiting_mut(Id(u64::MAX))
-            .filter(|entry| entry.due_us <= now.mono_us)
-            .last();
+        let due = user.window.waiting_mut(Id(u64::MAX)).filter(|entry| entry.due_us <= now.mono_us).last();
         if let Some(id) = due.map(|entry| entry.id) {
             self.spill(to, id);
         }
@@ -150,18 +141,9 @@ impl Shard {
                     self.on_commit_refused(now, commit, out);
                 }
             }
-            LogEvent::Read {
-                token,
-                entries,
-                error,
-            } => self.on_read(now, token, &entries, error.is_some(), out),
+            LogEvent::Read { token, entries, error } => self.on_read(now, token, &entries, error.is_some(), out),
             LogEvent::Reserved { below } => self.ids.extend(below),
-            LogEvent::Reclaimable { below } => {
-                self.rewrite = Some(Rewrite {
-                    below,
-                    under_way: 0,
-                })
-            }
+            LogEvent::Reclaimable { below } => self.rewrite = Some(Rewrite { below, under_way: 0 }),
             LogEvent::State(state) => {
                 out.list.push(Output::Notice(Notice::Log(state)));
                 if state == LogState::Ok {
@@ -176,10 +158,7 @@ impl Shard {
         match commit {
             Commit::Message(to, id) => {
                 let window = &mut self.users.get_mut(to).window;
-                if let Some(entry) = window
-                    .get_mut(id)
-                    .filter(|entry| entry.stage != Stage::Settled)
-                {
+                if let Some(entry) = window.get_mut(id).filter(|entry| entry.stage != Stage::Settled) {
                     entry.stage = Stage::Settled;
                     self.outcomes.push_back(safe(entry, SafeBy::Stored));
                     window.pop_settled();
@@ -200,11 +179,7 @@ impl Shard {
         match commit {
             Commit::Message(to, id) => {
                 let user = self.users.get_mut(to);
-                if let Some(entry) = user
-                    .window
-                    .get_mut(id)
-                    .filter(|entry| entry.stage != Stage::Settled)
-                {
+                if let Some(entry) = user.window.get_mut(id).filter(|entry| entry.stage != Stage::Settled) {
                     entry.stage = Stage::Waiting;
                     user.spill_up_to = user.spill_up_to.max(id);
                     if !std::mem::replace(&mut user.is_spill_queued, true) {
@@ -212,9 +187,7 @@ impl Shard {
                     }
                 }
             }
-            Commit::Register(user, device_no) => {
-                self.on_registration_failed(now, user, device_no, out)
-            }
+            Commit::Register(user, device_no) => self.on_registration_failed(now, user, device_no, out),
             Commit::Purge(user, device_no) => self.purge(user, device_no),
             Commit::Cursor(user, device_no) => self.on_state_refused(user, device_no),
             Commit::Rewrite(user, device_no) => {
@@ -229,14 +202,5 @@ impl Shard {
 
 fn as_message<'a>(user: wire::Name<'a>, id: Id, parcel: &'a Parcel) -> Message<'a> {
     let (from, to, body) = split(&parcel.bytes, parcel.from_len, parcel.to_len);
-    Message {
-        user,
-        id,
-        from,
-        to,
-        mid: parcel.mid,
-        flags: parcel.flags,
-        kind: parcel.kind,
-        body,
-    }
+    Message { user, id, from, to, mid: parcel.mid, flags: parcel.flags, kind: parcel.kind, body }
 }

@@ -29,22 +29,15 @@ impl Shard {
         let Some(device) = user.device(device_no) else {
             return;
         };
-        let record = Record::Cursor {
-            user: name.as_name(),
-            device_no,
-            id: device.cursor,
-        };
+        let record = Record::Cursor { user: name.as_name(), device_no, id: device.cursor };
         match self.log.append(Users::inbox(user_ref), &record) {
             Ok(lsn) => {
                 device.is_cursor_due = false;
                 let old = device.cursor_record.replace(lsn);
                 self.replace_state(old, lsn, user_ref, device_no);
-                self.commits
-                    .push_back((lsn, Commit::Cursor(user_ref, device_no)));
+                self.commits.push_back((lsn, Commit::Cursor(user_ref, device_no)));
             }
-            Err(_) => self
-                .cursor_timers
-                .push_back((now.mono_us + RETRY_US, user_ref, device_no)),
+            Err(_) => self.cursor_timers.push_back((now.mono_us + RETRY_US, user_ref, device_no)),
         }
     }
 
@@ -54,27 +47,16 @@ impl Shard {
             return;
         };
         for _ in 0..REWRITES_PER_TURN {
-            let Some(&(lsn, user, device_no)) =
-                self.state_records.first().filter(|(lsn, ..)| *lsn < below)
-            else {
+            let Some(&(lsn, user, device_no)) = self.state_records.first().filter(|(lsn, ..)| *lsn < below) else {
                 break;
             };
             if !self.rewrite_one(user, device_no) {
                 return;
             }
-            debug_assert!(
-                !self.state_records.contains(&(lsn, user, device_no)),
-                "it has a newer record"
-            );
+            debug_assert!(!self.state_records.contains(&(lsn, user, device_no)), "it has a newer record");
         }
-        let is_done = self
-            .state_records
-            .first()
-            .is_none_or(|(lsn, ..)| *lsn >= below)
-            && self
-                .rewrite
-                .as_ref()
-                .is_some_and(|rewrite| rewrite.under_way == 0);
+        let is_done = self.state_records.first().is_none_or(|(lsn, ..)| *lsn >= below)
+            && self.rewrite.as_ref().is_some_and(|rewrite| rewrite.under_way == 0);
         if is_done {
             self.rewrite = None;
             self.log.reclaim(below, &mut self.ops, &mut self.events);
@@ -102,14 +84,7 @@ impl Shard {
                     highest,
                 },
             ),
-            None => self.log.append(
-                inbox,
-                &Record::Purge {
-                    user: name.as_name(),
-                    device_no: NOBODY,
-                    highest,
-                },
-            ),
+            None => self.log.append(inbox, &Record::Purge { user: name.as_name(), device_no: NOBODY, highest }),
         };
         let Ok(lsn) = result else { return false };
         if device_no == NOBODY {
@@ -118,8 +93,7 @@ impl Shard {
         } else {
             self.set_device_record(user_ref, device_no, lsn);
         }
-        self.commits
-            .push_back((lsn, Commit::Rewrite(user_ref, device_no)));
+        self.commits.push_back((lsn, Commit::Rewrite(user_ref, device_no)));
         if let Some(rewrite) = &mut self.rewrite {
             rewrite.under_way += 1;
         }
@@ -137,12 +111,7 @@ impl Shard {
     }
 
     /// The newest record of a device: it says its cursor too.
-    pub(crate) fn set_device_record(
-        &mut self,
-        user_ref: UserRef,
-        device_no: DeviceNo,
-        lsn: storage::Lsn,
-    ) {
+    pub(crate) fn set_device_record(&mut self, user_ref: UserRef, device_no: DeviceNo, lsn: storage::Lsn) {
         let Some(device) = self.users.get_mut(user_ref).device(device_no) else {
             return;
         };

@@ -59,10 +59,7 @@ impl User {
 
     /// The newest device of that name; an older one may still wait for its retirement to be durable.
     pub(crate) fn device_named(&mut self, name: DeviceName<'_>) -> Option<&mut Device> {
-        self.devices
-            .iter_mut()
-            .rev()
-            .find(|device| device.name.as_device() == name)
+        self.devices.iter_mut().rev().find(|device| device.name.as_device() == name)
     }
 
     /// Up to here nobody wants the inbox's entries: the lowest cursor, once there is a device.
@@ -81,11 +78,7 @@ pub(crate) struct Users {
 
 impl Users {
     pub(crate) fn new(key: [u8; 16]) -> Users {
-        Users {
-            list: Vec::new(),
-            by_name: HashMap::with_hasher(KeyedState(key)),
-            key,
-        }
+        Users { list: Vec::new(), by_name: HashMap::with_hasher(KeyedState(key)), key }
     }
 
     /// The user of that name, if known.
@@ -98,8 +91,7 @@ impl Users {
         if let Some(user) = self.find(name) {
             return user;
         }
-        let user =
-            UserRef(u32::try_from(self.list.len()).expect("fewer than 4 billion users a shard"));
+        let user = UserRef(u32::try_from(self.list.len()).expect("fewer than 4 billion users a shard"));
         self.list.push(User::new(name.into()));
         self.by_name.insert(name.into(), user);
         user
@@ -126,10 +118,7 @@ impl Users {
     pub(crate) fn identity_of(&self, from: Name<'_>, mid: Mid) -> Identity {
         let mut hasher = SipHasher13::new_with_key(&self.key);
         hasher.write(from.as_str().as_bytes());
-        Identity {
-            from: hasher.finish(),
-            mid,
-        }
+        Identity { from: hasher.finish(), mid }
     }
 
     /// How the log numbers the inbox of a user.
@@ -139,10 +128,7 @@ impl Users {
 
     /// An empty map of identities, keyed as this store is.
     pub(crate) fn new_found(&self) -> Found {
-        Found {
-            order: VecDeque::new(),
-            by_identity: HashMap::with_hasher(KeyedState(self.key)),
-        }
+        Found { order: VecDeque::new(), by_identity: HashMap::with_hasher(KeyedState(self.key)) }
     }
 }
 
