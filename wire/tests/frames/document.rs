@@ -109,3 +109,34 @@ fn the_table_of_limits_is_that_of_the_code() {
         assert_eq!(printed, Some(value.to_string()), "{name}");
     }
 }
+
+/// Every block ```` ```hex NAME ```` with its bytes: what stands before `;` on each line.
+fn examples() -> Vec<(String, Vec<u8>)> {
+    let text = text();
+    let blocks = text.split("```hex ").skip(1);
+    blocks
+        .map(|block| {
+            let mut lines = block.lines().take_while(|line| *line != "```");
+            let name = lines.next().expect("the vector's name").to_owned();
+            let digits = lines.filter_map(|line| line.split(';').next());
+            let bytes = digits
+                .flat_map(str::split_whitespace)
+                .map(|pair| u8::from_str_radix(pair, 16).expect("two digits"))
+                .collect();
+            (name, bytes)
+        })
+        .collect()
+}
+
+#[test]
+fn the_examples_are_golden_vectors() {
+    let examples = examples();
+    assert!(examples.len() >= 4);
+    for (name, bytes) in examples {
+        let file = format!("{name}.bin");
+        let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "vectors", "v1", &file]
+            .iter()
+            .collect();
+        assert_eq!(fs::read(path).ok(), Some(bytes), "{file}");
+    }
+}
