@@ -8,13 +8,10 @@ use crate::{
     frame::{Credential, ErrorInfo, GoAway, Hello, Logout, Welcome},
     frame_type,
     generated::shardwire::{
-        ErrorTable, ErrorTableArgs, GoAwayTable, GoAwayTableArgs, HelloTable, HelloTableArgs,
-        LogoutTable, LogoutTableArgs, WelcomeTable, WelcomeTableArgs,
+        ErrorTable, ErrorTableArgs, GoAwayTable, GoAwayTableArgs, HelloTable, HelloTableArgs, LogoutTable,
+        LogoutTableArgs, WelcomeTable, WelcomeTableArgs,
     },
-    limits::{
-        CLIENT_PAYLOAD_LEN_MAX, CLIENT_TEXT_LEN_MAX, HEARTBEAT_S_RANGE, IN_FLIGHT_MAX,
-        PAYLOAD_LEN_MAX,
-    },
+    limits::{CLIENT_PAYLOAD_LEN_MAX, CLIENT_TEXT_LEN_MAX, HEARTBEAT_S_RANGE, IN_FLIGHT_MAX, PAYLOAD_LEN_MAX},
 };
 
 /// What a control frame's table may cost to verify.
@@ -36,27 +33,18 @@ where
     T: Follow<'a> + Verifiable + 'a,
 {
     // The exact slice: `size_prefixed_root` would trust a prefix that it does not check.
-    root_with_opts::<T>(&verifier_options(), payload).map_err(|_| WireError::Malformed {
-        frame_type,
-        what: "its table does not verify",
-    })
+    root_with_opts::<T>(&verifier_options(), payload)
+        .map_err(|_| WireError::Malformed { frame_type, what: "its table does not verify" })
 }
 
 pub(crate) fn read_hello(payload: &[u8]) -> Result<Hello<'_>, WireError> {
     const FRAME_TYPE: u8 = frame_type::HELLO;
     let table = root::<HelloTable<'_>>(FRAME_TYPE, payload)?;
     if table.version_min() > table.version_max() {
-        return Err(out_of_range(
-            FRAME_TYPE,
-            "version_min is at most version_max",
-        ));
+        return Err(out_of_range(FRAME_TYPE, "version_min is at most version_max"));
     }
-    let device = Device::parse(table.device().unwrap_or_default().as_bytes()).map_err(|error| {
-        WireError::BadName {
-            frame_type: FRAME_TYPE,
-            error,
-        }
-    })?;
+    let device = Device::parse(table.device().unwrap_or_default().as_bytes())
+        .map_err(|error| WireError::BadName { frame_type: FRAME_TYPE, error })?;
     let (lowest_unresolved, highest_sent) = (table.lowest_unresolved(), table.highest_sent());
     if highest_sent > Counter::MAX.0
         || lowest_unresolved == 0
@@ -68,15 +56,10 @@ pub(crate) fn read_hello(payload: &[u8]) -> Result<Hello<'_>, WireError> {
             "1 <= lowest_unresolved <= highest_sent + 1, and highest_sent - lowest_unresolved < 64",
         ));
     }
-    let (client_name, client_version) = (
-        table.client_name().unwrap_or_default(),
-        table.client_version().unwrap_or_default(),
-    );
+    let (client_name, client_version) =
+        (table.client_name().unwrap_or_default(), table.client_version().unwrap_or_default());
     if client_name.len() > CLIENT_TEXT_LEN_MAX || client_version.len() > CLIENT_TEXT_LEN_MAX {
-        return Err(out_of_range(
-            FRAME_TYPE,
-            "client_name and client_version have at most 64 bytes",
-        ));
+        return Err(out_of_range(FRAME_TYPE, "client_name and client_version have at most 64 bytes"));
     }
     Ok(Hello {
         version_min: table.version_min(),
@@ -99,10 +82,7 @@ pub(crate) fn read_hello(payload: &[u8]) -> Result<Hello<'_>, WireError> {
 fn credential<'a>(table: &HelloTable<'a>) -> Result<Credential<'a>, WireError> {
     let token = table.token().filter(|text| !text.is_empty());
     let password = table.password().filter(|text| !text.is_empty());
-    let ticket = table
-        .ticket()
-        .map(|bytes| bytes.bytes())
-        .filter(|bytes| !bytes.is_empty());
+    let ticket = table.ticket().map(|bytes| bytes.bytes()).filter(|bytes| !bytes.is_empty());
     match (token, password, ticket) {
         (Some(token), None, None) => Ok(Credential::Token(token)),
         (None, Some(password), None) => Ok(Credential::Password(password)),
@@ -121,10 +101,7 @@ pub(crate) fn read_welcome(payload: &[u8]) -> Result<Welcome<'_>, WireError> {
         return Err(out_of_range(FRAME_TYPE, "heartbeat_s is 25 to 1680"));
     }
     if table.payload_len_max() as usize > PAYLOAD_LEN_MAX || table.payload_len_max() == 0 {
-        return Err(out_of_range(
-            FRAME_TYPE,
-            "payload_len_max is 1 to 16,777,215",
-        ));
+        return Err(out_of_range(FRAME_TYPE, "payload_len_max is 1 to 16,777,215"));
     }
     if table.in_flight_max() == 0 || u64::from(table.in_flight_max()) > IN_FLIGHT_MAX {
         return Err(out_of_range(FRAME_TYPE, "in_flight_max is 1 to 64"));
@@ -140,21 +117,14 @@ pub(crate) fn read_welcome(payload: &[u8]) -> Result<Welcome<'_>, WireError> {
         payload_len_max: table.payload_len_max(),
         in_flight_max: table.in_flight_max(),
         stored_is_synced: table.stored_is_synced(),
-        ticket: table
-            .ticket()
-            .map(|bytes| bytes.bytes())
-            .unwrap_or_default(),
+        ticket: table.ticket().map(|bytes| bytes.bytes()).unwrap_or_default(),
         server_time_us: table.server_time_us(),
     })
 }
 
 pub(crate) fn read_error(payload: &[u8]) -> Result<ErrorInfo<'_>, WireError> {
     let table = root::<ErrorTable<'_>>(frame_type::ERROR, payload)?;
-    Ok(ErrorInfo {
-        code: table.code(),
-        frame_type: table.frame_type(),
-        text: table.text().unwrap_or_default(),
-    })
+    Ok(ErrorInfo { code: table.code(), frame_type: table.frame_type(), text: table.text().unwrap_or_default() })
 }
 
 pub(crate) fn read_goaway(payload: &[u8]) -> Result<GoAway<'_>, WireError> {
@@ -169,9 +139,7 @@ pub(crate) fn read_goaway(payload: &[u8]) -> Result<GoAway<'_>, WireError> {
 
 pub(crate) fn read_logout(payload: &[u8]) -> Result<Logout, WireError> {
     let table = root::<LogoutTable<'_>>(frame_type::LOGOUT, payload)?;
-    Ok(Logout {
-        forget: table.forget(),
-    })
+    Ok(Logout { forget: table.forget() })
 }
 
 pub(crate) fn write_hello(hello: &Hello<'_>, out: &mut Vec<u8>) {
@@ -233,11 +201,7 @@ pub(crate) fn write_welcome(welcome: &Welcome<'_>, out: &mut Vec<u8>) {
 pub(crate) fn write_error(error: &ErrorInfo<'_>, out: &mut Vec<u8>) {
     let mut builder = FlatBufferBuilder::new();
     let text = Some(builder.create_string(error.text));
-    let args = ErrorTableArgs {
-        code: error.code,
-        frame_type: error.frame_type,
-        text,
-    };
+    let args = ErrorTableArgs { code: error.code, frame_type: error.frame_type, text };
     let table = ErrorTable::create(&mut builder, &args);
     builder.finish_minimal(table);
     out.extend_from_slice(builder.finished_data());
@@ -246,33 +210,15 @@ pub(crate) fn write_error(error: &ErrorInfo<'_>, out: &mut Vec<u8>) {
 pub(crate) fn write_goaway(goaway: &GoAway<'_>, out: &mut Vec<u8>) {
     let mut builder = FlatBufferBuilder::new();
     let text = Some(builder.create_string(goaway.text));
-    let GoAway {
-        code,
-        slot_start_ms,
-        slot_len_ms,
-        ..
-    } = *goaway;
-    let table = GoAwayTable::create(
-        &mut builder,
-        &GoAwayTableArgs {
-            code,
-            slot_start_ms,
-            slot_len_ms,
-            text,
-        },
-    );
+    let GoAway { code, slot_start_ms, slot_len_ms, .. } = *goaway;
+    let table = GoAwayTable::create(&mut builder, &GoAwayTableArgs { code, slot_start_ms, slot_len_ms, text });
     builder.finish_minimal(table);
     out.extend_from_slice(builder.finished_data());
 }
 
 pub(crate) fn write_logout(logout: Logout, out: &mut Vec<u8>) {
     let mut builder = FlatBufferBuilder::new();
-    let table = LogoutTable::create(
-        &mut builder,
-        &LogoutTableArgs {
-            forget: logout.forget,
-        },
-    );
+    let table = LogoutTable::create(&mut builder, &LogoutTableArgs { forget: logout.forget });
     builder.finish_minimal(table);
     out.extend_from_slice(builder.finished_data());
 }

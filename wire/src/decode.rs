@@ -2,13 +2,11 @@
 
 use crate::{
     Counter, Frame, Id, Mid, Name, WireError, control,
-    frame::{
-        Credit, Deliver, DeliverAck, Gap, Ping, Read, Receipts, Send, SendFlags, SendNack, Typing,
-    },
+    frame::{Credit, Deliver, DeliverAck, Gap, Ping, Read, Receipts, Send, SendFlags, SendNack, Typing},
     frame_type,
     generated::shardwire::{
-        CreditHead, DeliverAckHead, DeliverHead, GapHead, PingHead, ReadHead, ReceiptHead,
-        SendHead, SendNackHead, TypingHead,
+        CreditHead, DeliverAckHead, DeliverHead, GapHead, PingHead, ReadHead, ReceiptHead, SendHead, SendNackHead,
+        TypingHead,
     },
     limits::IN_FLIGHT_MAX,
     lists,
@@ -29,9 +27,9 @@ pub fn decode(frame_type: u8, payload: &[u8]) -> Result<Option<Frame<'_>>, WireE
         frame_type::SEND_ACK => Frame::SendAck(lists::send_acks(payload)?),
         frame_type::SEND_NACK => Frame::SendNack(send_nack(payload)?),
         frame_type::DELIVER => Frame::Deliver(deliver(payload)?),
-        frame_type::DELIVER_ACK => Frame::DeliverAck(DeliverAck {
-            id: Id(DeliverAckHead(*exact(frame_type, payload)?).id()),
-        }),
+        frame_type::DELIVER_ACK => {
+            Frame::DeliverAck(DeliverAck { id: Id(DeliverAckHead(*exact(frame_type, payload)?).id()) })
+        }
         frame_type::READ => Frame::Read(read(payload)?),
         frame_type::RECEIPT => Frame::Receipt(receipts(payload)?),
         frame_type::TYPING => Frame::Typing(typing(payload)?),
@@ -52,9 +50,7 @@ pub fn decode(frame_type: u8, payload: &[u8]) -> Result<Option<Frame<'_>>, WireE
 }
 
 fn ping(frame_type: u8, payload: &[u8]) -> Result<Ping, WireError> {
-    Ok(Ping {
-        token: PingHead(*exact(frame_type, payload)?).token(),
-    })
+    Ok(Ping { token: PingHead(*exact(frame_type, payload)?).token() })
 }
 
 fn send(payload: &[u8]) -> Result<Send<'_>, WireError> {
@@ -62,34 +58,19 @@ fn send(payload: &[u8]) -> Result<Send<'_>, WireError> {
     let (head, tail) = head(FRAME_TYPE, payload)?;
     let head = SendHead(*head);
     let flags = flags(FRAME_TYPE, head.flags(), head.reserved())?;
-    let (to, body) = tail
-        .split_at_checked(head.to_len().into())
-        .ok_or(short_tail(FRAME_TYPE))?;
+    let (to, body) = tail.split_at_checked(head.to_len().into()).ok_or(short_tail(FRAME_TYPE))?;
     let mid = Mid(head.mid());
     if u64::from(head.span()) >= IN_FLIGHT_MAX {
         return Err(out_of_range(FRAME_TYPE, "span is 0 to 63"));
     }
     if flags.is_ephemeral() {
         if mid.counter() != Counter(0) || head.span() != 0 {
-            return Err(out_of_range(
-                FRAME_TYPE,
-                "an ephemeral message has counter 0 and span 0",
-            ));
+            return Err(out_of_range(FRAME_TYPE, "an ephemeral message has counter 0 and span 0"));
         }
     } else if u64::from(head.span()) >= mid.counter().0 {
-        return Err(out_of_range(
-            FRAME_TYPE,
-            "the lowest unresolved counter, counter - span, is 1 and up",
-        ));
+        return Err(out_of_range(FRAME_TYPE, "the lowest unresolved counter, counter - span, is 1 and up"));
     }
-    Ok(Send {
-        mid,
-        span: head.span(),
-        flags,
-        kind: head.kind(),
-        to: name(FRAME_TYPE, to)?,
-        body,
-    })
+    Ok(Send { mid, span: head.span(), flags, kind: head.kind(), to: name(FRAME_TYPE, to)?, body })
 }
 
 fn send_nack(payload: &[u8]) -> Result<SendNack, WireError> {
@@ -99,10 +80,7 @@ fn send_nack(payload: &[u8]) -> Result<SendNack, WireError> {
     if counter == Counter(0) {
         return Err(out_of_range(frame_type::SEND_NACK, "counter is 1 and up"));
     }
-    Ok(SendNack {
-        counter,
-        code: SendNackHead(*bytes).code(),
-    })
+    Ok(SendNack { counter, code: SendNackHead(*bytes).code() })
 }
 
 fn deliver(payload: &[u8]) -> Result<Deliver<'_>, WireError> {
@@ -112,24 +90,11 @@ fn deliver(payload: &[u8]) -> Result<Deliver<'_>, WireError> {
     let flags = flags(FRAME_TYPE, head.flags(), head.reserved())?;
     let [from, to, body] = names(FRAME_TYPE, tail, head.from_len(), head.to_len())?;
     let (id, mid) = (Id(head.id()), Mid(head.mid()));
-    if (id == Id::NONE) != flags.is_ephemeral()
-        || (mid.counter() == Counter(0)) != flags.is_ephemeral()
-    {
-        return Err(out_of_range(
-            FRAME_TYPE,
-            "id and counter are 0 in an ephemeral delivery, and only there",
-        ));
+    if (id == Id::NONE) != flags.is_ephemeral() || (mid.counter() == Counter(0)) != flags.is_ephemeral() {
+        return Err(out_of_range(FRAME_TYPE, "id and counter are 0 in an ephemeral delivery, and only there"));
     }
     let (from, to) = (user(FRAME_TYPE, from)?, name(FRAME_TYPE, to)?);
-    Ok(Deliver {
-        id,
-        mid,
-        flags,
-        kind: head.kind(),
-        from,
-        to,
-        body,
-    })
+    Ok(Deliver { id, mid, flags, kind: head.kind(), from, to, body })
 }
 
 fn read(payload: &[u8]) -> Result<Read<'_>, WireError> {
@@ -138,18 +103,13 @@ fn read(payload: &[u8]) -> Result<Read<'_>, WireError> {
     let [.., a, b, c, d, e, f] = *head;
     reserved(FRAME_TYPE, [a, b, c, d, e, f] != [0; 6])?;
     let head = ReadHead(*head);
-    let [from, conversation, rest] =
-        names(FRAME_TYPE, tail, head.from_len(), head.conversation_len())?;
+    let [from, conversation, rest] = names(FRAME_TYPE, tail, head.from_len(), head.conversation_len())?;
     nothing_left(FRAME_TYPE, rest)?;
     let mid = Mid(head.mid());
     if mid.counter() == Counter(0) {
         return Err(out_of_range(FRAME_TYPE, "counter is 1 and up"));
     }
-    Ok(Read {
-        mid,
-        from: user(FRAME_TYPE, from)?,
-        conversation: name(FRAME_TYPE, conversation)?,
-    })
+    Ok(Read { mid, from: user(FRAME_TYPE, from)?, conversation: name(FRAME_TYPE, conversation)? })
 }
 
 fn receipts(payload: &[u8]) -> Result<Receipts<'_>, WireError> {
@@ -157,14 +117,9 @@ fn receipts(payload: &[u8]) -> Result<Receipts<'_>, WireError> {
     let (head, tail) = head(FRAME_TYPE, payload)?;
     let head = ReceiptHead(*head);
     reserved(FRAME_TYPE, head.reserved() != 0)?;
-    let [from, conversation, rest] =
-        names(FRAME_TYPE, tail, head.from_len(), head.conversation_len())?;
+    let [from, conversation, rest] = names(FRAME_TYPE, tail, head.from_len(), head.conversation_len())?;
     let (from, conversation) = (user(FRAME_TYPE, from)?, name(FRAME_TYPE, conversation)?);
-    Ok(Receipts {
-        from,
-        conversation,
-        marks: lists::marks(rest)?,
-    })
+    Ok(Receipts { from, conversation, marks: lists::marks(rest)? })
 }
 
 fn typing(payload: &[u8]) -> Result<Typing<'_>, WireError> {
@@ -172,23 +127,15 @@ fn typing(payload: &[u8]) -> Result<Typing<'_>, WireError> {
     let (head, tail) = head(FRAME_TYPE, payload)?;
     let head = TypingHead(*head);
     reserved(FRAME_TYPE, head.reserved() != 0)?;
-    let [peer, conversation, rest] =
-        names(FRAME_TYPE, tail, head.peer_len(), head.conversation_len())?;
+    let [peer, conversation, rest] = names(FRAME_TYPE, tail, head.peer_len(), head.conversation_len())?;
     nothing_left(FRAME_TYPE, rest)?;
-    Ok(Typing {
-        state: head.state(),
-        peer: name(FRAME_TYPE, peer)?,
-        conversation: name(FRAME_TYPE, conversation)?,
-    })
+    Ok(Typing { state: head.state(), peer: name(FRAME_TYPE, peer)?, conversation: name(FRAME_TYPE, conversation)? })
 }
 
 /// CREDIT, and the same two numbers in HELLO.
 pub(crate) fn credit(frame_type: u8, entries: u32, bytes: u32) -> Result<Credit, WireError> {
     if entries == 0 || bytes == 0 {
-        return Err(out_of_range(
-            frame_type,
-            "a credit of 0 entries or 0 bytes would let nothing through",
-        ));
+        return Err(out_of_range(frame_type, "a credit of 0 entries or 0 bytes would let nothing through"));
     }
     Ok(Credit { entries, bytes })
 }
@@ -203,11 +150,7 @@ fn gap(payload: &[u8]) -> Result<Gap, WireError> {
     if first == Id::NONE || last < first {
         return Err(out_of_range(FRAME_TYPE, "a gap is 1 <= first <= last"));
     }
-    Ok(Gap {
-        first,
-        last,
-        reason: head.reason(),
-    })
+    Ok(Gap { first, last, reason: head.reason() })
 }
 
 /// A user's name.
@@ -222,10 +165,7 @@ fn name(frame_type: u8, bytes: &[u8]) -> Result<Name<'_>, WireError> {
 
 /// The struct at the beginning, and the tail.
 fn head<const N: usize>(frame_type: u8, payload: &[u8]) -> Result<(&[u8; N], &[u8]), WireError> {
-    payload.split_first_chunk().ok_or(WireError::Malformed {
-        frame_type,
-        what: "shorter than its struct",
-    })
+    payload.split_first_chunk().ok_or(WireError::Malformed { frame_type, what: "shorter than its struct" })
 }
 
 /// The struct that is the whole payload.
@@ -236,53 +176,27 @@ fn exact<const N: usize>(frame_type: u8, payload: &[u8]) -> Result<&[u8; N], Wir
 }
 
 /// Two names, unchecked, and what follows them.
-fn names(
-    frame_type: u8,
-    tail: &[u8],
-    first_len: u8,
-    second_len: u8,
-) -> Result<[&[u8]; 3], WireError> {
-    let (first, tail) = tail
-        .split_at_checked(first_len.into())
-        .ok_or(short_tail(frame_type))?;
-    let (second, rest) = tail
-        .split_at_checked(second_len.into())
-        .ok_or(short_tail(frame_type))?;
+fn names(frame_type: u8, tail: &[u8], first_len: u8, second_len: u8) -> Result<[&[u8]; 3], WireError> {
+    let (first, tail) = tail.split_at_checked(first_len.into()).ok_or(short_tail(frame_type))?;
+    let (second, rest) = tail.split_at_checked(second_len.into()).ok_or(short_tail(frame_type))?;
     Ok([first, second, rest])
 }
 
 fn flags(frame_type: u8, flags: u8, reserved_field: u32) -> Result<SendFlags, WireError> {
-    reserved(
-        frame_type,
-        flags & !SendFlags::KNOWN != 0 || reserved_field != 0,
-    )?;
+    reserved(frame_type, flags & !SendFlags::KNOWN != 0 || reserved_field != 0)?;
     Ok(SendFlags(flags))
 }
 
 fn reserved(frame_type: u8, is_set: bool) -> Result<(), WireError> {
-    if is_set {
-        Err(WireError::ReservedBits { frame_type })
-    } else {
-        Ok(())
-    }
+    if is_set { Err(WireError::ReservedBits { frame_type }) } else { Ok(()) }
 }
 
 fn nothing_left(frame_type: u8, rest: &[u8]) -> Result<(), WireError> {
-    if rest.is_empty() {
-        Ok(())
-    } else {
-        Err(WireError::Malformed {
-            frame_type,
-            what: "bytes behind its end",
-        })
-    }
+    if rest.is_empty() { Ok(()) } else { Err(WireError::Malformed { frame_type, what: "bytes behind its end" }) }
 }
 
 fn short_tail(frame_type: u8) -> WireError {
-    WireError::Malformed {
-        frame_type,
-        what: "shorter than its names",
-    }
+    WireError::Malformed { frame_type, what: "shorter than its names" }
 }
 
 pub(crate) fn out_of_range(frame_type: u8, what: &'static str) -> WireError {

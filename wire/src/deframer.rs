@@ -32,18 +32,10 @@ pub fn cut(bytes: &[u8], payload_len_max: usize) -> Result<Cut<'_>, WireError> {
     let [a, b, c, frame_type] = *header;
     let len = u32::from_le_bytes([a, b, c, 0]) as usize;
     if len > payload_len_max {
-        return Err(WireError::FrameTooLarge {
-            frame_type,
-            len,
-            max: payload_len_max,
-        });
+        return Err(WireError::FrameTooLarge { frame_type, len, max: payload_len_max });
     }
     Ok(match rest.get(..len) {
-        Some(payload) => Cut::Frame {
-            frame_type,
-            payload,
-            len: HEADER_LEN + len,
-        },
+        Some(payload) => Cut::Frame { frame_type, payload, len: HEADER_LEN + len },
         None => Cut::Need(len - rest.len()),
     })
 }
@@ -64,11 +56,7 @@ impl Deframer {
     /// For frames of at most `payload_len_max` bytes of payload.
     pub fn new(payload_len_max: usize) -> Deframer {
         debug_assert!(payload_len_max <= PAYLOAD_LEN_MAX);
-        Deframer {
-            buffer: Vec::new(),
-            taken: 0,
-            payload_len_max,
-        }
+        Deframer { buffer: Vec::new(), taken: 0, payload_len_max }
     }
 
     /// Changes the limit, from the next frame on that [`Deframer::next`] cuts.
@@ -92,26 +80,16 @@ impl Deframer {
     ///
     /// # Errors
     /// [`WireError::FrameTooLarge`]; it comes again at each call, since nothing can be read behind such a header.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "it lends: an Iterator's items may not borrow from it"
-    )]
+    #[expect(clippy::should_implement_trait, reason = "it lends: an Iterator's items may not borrow from it")]
     pub fn next(&mut self) -> Result<Option<(u8, &[u8])>, WireError> {
         if self.taken == self.buffer.len() && self.taken > 0 {
             self.buffer = Vec::new();
             self.taken = 0;
         }
-        let bytes = self
-            .buffer
-            .get(self.taken..)
-            .expect("taken <= buffer.len()");
+        let bytes = self.buffer.get(self.taken..).expect("taken <= buffer.len()");
         Ok(match cut(bytes, self.payload_len_max)? {
             Cut::Need(_) => None,
-            Cut::Frame {
-                frame_type,
-                payload,
-                len,
-            } => {
+            Cut::Frame { frame_type, payload, len } => {
                 self.taken += len;
                 Some((frame_type, payload))
             }

@@ -4,8 +4,8 @@ use crate::{
     Counter, Frame, control,
     frame::{Deliver, Gap, Read, Receipts, Send, Typing},
     generated::shardwire::{
-        CreditHead, DeliverAckHead, DeliverHead, GapHead, PingHead, PresenceEntry, ReadHead,
-        ReceiptEntry, ReceiptHead, SendAckEntry, SendHead, SendNackHead, TypingHead,
+        CreditHead, DeliverAckHead, DeliverHead, GapHead, PingHead, PresenceEntry, ReadHead, ReceiptEntry, ReceiptHead,
+        SendAckEntry, SendHead, SendNackHead, TypingHead,
     },
     limits::{HEADER_LEN, PAYLOAD_LEN_MAX},
 };
@@ -20,16 +20,10 @@ pub fn encode(frame: &Frame<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(&[0, 0, 0, frame.frame_type()]);
     write_payload(frame, out);
     let payload_len = out.len() - start - HEADER_LEN;
-    assert!(
-        payload_len <= PAYLOAD_LEN_MAX,
-        "a payload of {payload_len} bytes does not fit into a frame"
-    );
+    assert!(payload_len <= PAYLOAD_LEN_MAX, "a payload of {payload_len} bytes does not fit into a frame");
     let [a, b, c, ..] = payload_len.to_le_bytes();
     out[start..start + 3].copy_from_slice(&[a, b, c]);
-    debug_assert_eq!(
-        crate::decode(frame.frame_type(), &out[start + HEADER_LEN..]),
-        Ok(Some(frame.clone()))
-    );
+    debug_assert_eq!(crate::decode(frame.frame_type(), &out[start + HEADER_LEN..]), Ok(Some(frame.clone())));
 }
 
 fn write_payload(frame: &Frame<'_>, out: &mut Vec<u8>) {
@@ -40,8 +34,7 @@ fn write_payload(frame: &Frame<'_>, out: &mut Vec<u8>) {
         Frame::Send(send) => write_send(send, out),
         Frame::SendAck(acks) => {
             for ack in acks.iter() {
-                let entry =
-                    SendAckEntry::new(ack.self_id.0, &counter(ack.counter), ack.safe_by as u8, 0);
+                let entry = SendAckEntry::new(ack.self_id.0, &counter(ack.counter), ack.safe_by as u8, 0);
                 out.extend_from_slice(&entry.0);
             }
         }
@@ -63,11 +56,7 @@ fn write_payload(frame: &Frame<'_>, out: &mut Vec<u8>) {
         Frame::Credit(credit) => {
             out.extend_from_slice(&CreditHead::new(credit.entries, credit.bytes).0);
         }
-        Frame::Gap(Gap {
-            first,
-            last,
-            reason,
-        }) => {
+        Frame::Gap(Gap { first, last, reason }) => {
             out.extend_from_slice(&GapHead::new(first.0, last.0, *reason, &[0; 7]).0);
         }
         Frame::Hello(hello) => control::write_hello(hello, out),
@@ -80,28 +69,14 @@ fn write_payload(frame: &Frame<'_>, out: &mut Vec<u8>) {
 
 fn write_send(send: &Send<'_>, out: &mut Vec<u8>) {
     let to = send.to.as_str();
-    let head = SendHead::new(
-        send.mid.0,
-        0,
-        send.span,
-        send.flags.0,
-        send.kind,
-        name_len(to),
-    );
+    let head = SendHead::new(send.mid.0, 0, send.span, send.flags.0, send.kind, name_len(to));
     write(out, &head.0, [to.as_bytes(), send.body]);
 }
 
 fn write_deliver(deliver: &Deliver<'_>, out: &mut Vec<u8>) {
     let (from, to) = (deliver.from.as_str(), deliver.to.as_str());
-    let head = DeliverHead::new(
-        deliver.id.0,
-        deliver.mid.0,
-        0,
-        deliver.flags.0,
-        deliver.kind,
-        name_len(from),
-        name_len(to),
-    );
+    let head =
+        DeliverHead::new(deliver.id.0, deliver.mid.0, 0, deliver.flags.0, deliver.kind, name_len(from), name_len(to));
     write(out, &head.0, [from.as_bytes(), to.as_bytes(), deliver.body]);
 }
 
@@ -136,10 +111,7 @@ fn write<const N: usize>(out: &mut Vec<u8>, head: &[u8], tail: [&[u8]; N]) {
 }
 
 fn counter(counter: Counter) -> [u8; 6] {
-    assert!(
-        counter <= Counter::MAX,
-        "a counter has 48 bits, {counter} does not fit"
-    );
+    assert!(counter <= Counter::MAX, "a counter has 48 bits, {counter} does not fit");
     let [bytes @ .., _, _] = counter.0.to_le_bytes();
     bytes
 }

@@ -236,7 +236,7 @@ pub struct Presence<'a> {
 pub struct Credit {
     /// Entries, 1 and up.
     pub entries: u32,
-    /// Bytes of bodies, 1 and up; one entry may always be out, whatever its size.
+    /// Bytes of names and bodies, 1 and up; one entry may always be out, whatever its size.
     pub bytes: u32,
 }
 
@@ -349,12 +349,7 @@ pub struct GoAway<'a> {
 impl GoAway<'static> {
     /// A GOAWAY without a slot.
     pub fn of(code: Code) -> GoAway<'static> {
-        GoAway {
-            code: code.number(),
-            slot_start_ms: 0,
-            slot_len_ms: 0,
-            text: code.text(),
-        }
+        GoAway { code: code.number(), slot_start_ms: 0, slot_len_ms: 0, text: code.text() }
     }
 }
 

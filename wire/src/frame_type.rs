@@ -55,7 +55,5 @@ pub const SKIPPED_FROM: u8 = 0x80;
 
 /// The name of a frame type as the documents write it, if this version knows it.
 pub fn name(frame_type: u8) -> Option<&'static str> {
-    ALL.iter()
-        .find(|(number, _)| *number == frame_type)
-        .map(|(_, name)| *name)
+    ALL.iter().find(|(number, _)| *number == frame_type).map(|(_, name)| *name)
 }

@@ -20,9 +20,7 @@ pub mod shardwire {
     }
     impl ::core::fmt::Debug for PingHead {
         fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
-            f.debug_struct("PingHead")
-                .field("token", &self.token())
-                .finish()
+            f.debug_struct("PingHead").field("token", &self.token()).finish()
         }
     }
 
@@ -61,10 +59,7 @@ pub mod shardwire {
 
     impl<'a> ::flatbuffers::Verifiable for PingHead {
         #[inline]
-        fn run_verifier(
-            v: &mut ::flatbuffers::Verifier,
-            pos: usize,
-        ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
             v.in_buffer::<Self>(pos)
         }
     }
@@ -78,8 +73,7 @@ pub mod shardwire {
         }
 
         pub fn token(&self) -> u32 {
-            let mut mem =
-                ::core::mem::MaybeUninit::<<u32 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+            let mut mem = ::core::mem::MaybeUninit::<<u32 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
             // Safety:
             // Created from a valid Table for this object
             // Which contains a valid value in this slot
@@ -166,10 +160,7 @@ pub mod shardwire {
 
     impl<'a> ::flatbuffers::Verifiable for SendHead {
         #[inline]
-        fn run_verifier(
-            v: &mut ::flatbuffers::Verifier,
-            pos: usize,
-        ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
             v.in_buffer::<Self>(pos)
         }
     }
@@ -188,8 +179,7 @@ pub mod shardwire {
         }
 
         pub fn mid(&self) -> u64 {
-            let mut mem =
-                ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+            let mut mem = ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
             // Safety:
             // Created from a valid Table for this object
             // Which contains a valid value in this slot
@@ -218,8 +208,7 @@ pub mod shardwire {
         }
 
         pub fn reserved(&self) -> u32 {
-            let mut mem =
-                ::core::mem::MaybeUninit::<<u32 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+            let mut mem = ::core::mem::MaybeUninit::<<u32 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
             // Safety:
             // Created from a valid Table for this object
             // Which contains a valid value in this slot
@@ -248,8 +237,7 @@ pub mod shardwire {
         }
 
         pub fn span(&self) -> u8 {
-            let mut mem =
-                ::core::mem::MaybeUninit::<<u8 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+            let mut mem = ::core::mem::MaybeUninit::<<u8 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
             // Safety:
             // Created from a valid Table for this object
             // Which contains a valid value in this slot
@@ -278,8 +266,7 @@ pub mod shardwire {
         }
 
         pub fn flags(&self) -> u8 {
-            let mut mem =
-                ::core::mem::MaybeUninit::<<u8 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+            let mut mem = ::core::mem::MaybeUninit::<<u8 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
             // Safety:
             // Created from a valid Table for this object
             // Which contains a valid value in this slot
@@ -308,8 +295,7 @@ pub mod shardwire {
         }
 
         pub fn kind(&self) -> u8 {
-            let mut mem =
-                ::core::mem::MaybeUninit::<<u8 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+            let mut mem = ::core::mem::MaybeUninit::<<u8 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
             // Safety:
             // Created from a valid Table for this object
             // Which contains a valid value in this slot
@@ -338,8 +324,7 @@ pub mod shardwire {
         }
 
         pub fn to_len(&self) -> u8 {
-            let mut mem =
-                ::core::mem::MaybeUninit::<<u8 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+            let mut mem = ::core::mem::MaybeUninit::<<u8 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
             // Safety:
             // Created from a valid Table for this object
             // Which contains a valid value in this slot
@@ -424,10 +409,7 @@ pub mod shardwire {
 
     impl<'a> ::flatbuffers::Verifiable for SendAckEntry {
         #[inline]
-        fn run_verifier(
-            v: &mut ::flatbuffers::Verifier,
-            pos: usize,
-        ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
             v.in_buffer::<Self>(pos)
         }
     }
@@ -444,8 +426,7 @@ pub mod shardwire {
         }
 
         pub fn self_id(&self) -> u64 {
-            let mut mem =
-                ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+            let mut mem = ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
             // Safety:
             // Created from a valid Table for this object
             // Which contains a valid value in this slot
@@ -489,8 +470,7 @@ pub mod shardwire {
         }
 
         pub fn safe_by(&self) -> u8 {
-            let mut mem =
-                ::core::mem::MaybeUninit::<<u8 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+            let mut mem = ::core::mem::MaybeUninit::<<u8 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
             // Safety:
             // Created from a valid Table for this object
             // Which contains a valid value in this slot
@@ -519,8 +499,7 @@ pub mod shardwire {
         }
 
         pub fn reserved(&self) -> u8 {
-            let mut mem =
-                ::core::mem::MaybeUninit::<<u8 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+            let mut mem = ::core::mem::MaybeUninit::<<u8 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
             // Safety:
             // Created from a valid Table for this object
             // Which contains a valid value in this slot
@@ -561,10 +540,7 @@ pub mod shardwire {
     }
     impl ::core::fmt::Debug for SendNackHead {
         fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
-            f.debug_struct("SendNackHead")
-                .field("counter", &self.counter())
-                .field("code", &self.code())
-                .finish()
+            f.debug_struct("SendNackHead").field("counter", &self.counter()).field("code", &self.code()).finish()
         }
     }
 
@@ -603,10 +579,7 @@ pub mod shardwire {
 
     impl<'a> ::flatbuffers::Verifiable for SendNackHead {
         #[inline]
-        fn run_verifier(
-            v: &mut ::flatbuffers::Verifier,
-            pos: usize,
-        ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
             v.in_buffer::<Self>(pos)
         }
     }
@@ -636,8 +609,7 @@ pub mod shardwire {
         }
 
         pub fn code(&self) -> u16 {
-            let mut mem =
-                ::core::mem::MaybeUninit::<<u16 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+            let mut mem = ::core::mem::MaybeUninit::<<u16 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
             // Safety:
             // Created from a valid Table for this object
             // Which contains a valid value in this slot
@@ -725,25 +697,14 @@ pub mod shardwire {
 
     impl<'a> ::flatbuffers::Verifiable for DeliverHead {
         #[inline]
-        fn run_verifier(
-            v: &mut ::flatbuffers::Verifier,
-            pos: usize,
-        ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
             v.in_buffer::<Self>(pos)
         }
     }
 
     impl<'a> DeliverHead {
         #[allow(clippy::too_many_arguments)]
-        pub fn new(
-            id: u64,
-            mid: u64,
-            reserved: u32,
-            flags: u8,
-            kind: u8,
-            from_len: u8,
-            to_len: u8,
-        ) -> Self {
+        pub fn new(id: u64, mid: u64, reserved: u32, flags: u8, kind: u8, from_len: u8, to_len: u8) -> Self {
             let mut s = Self([0; 24]);
             s.set_id(id);
             s.set_mid(mid);
@@ -756,8 +717,7 @@ pub mod shardwire {
         }
 
         pub fn id(&self) -> u64 {
-            let mut mem =
-                ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+            let mut mem = ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
             // Safety:
             // Created from a valid Table for this object
             // Which contains a valid value in this slot
@@ -786,8 +746,7 @@ pub mod shardwire {
         }
 
         pub fn mid(&self) -> u64 {
-            let mut mem =
-                ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+            let mut mem = ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
             // Safety:
             // Created from a valid Table for this object
             // Which contains a valid value in this slot
@@ -816,8 +775,7 @@ pub mod shardwire {
         }
 
         pub fn reserved(&self) -> u32 {
-            let mut mem =
-                ::core::mem::MaybeUninit::<<u32 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+            let mut mem = ::core::mem::MaybeUninit::<<u32 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
             // Safety:
             // Created from a valid Table for this object
             // Which contains a valid value in this slot
@@ -846,8 +804,7 @@ pub mod shardwire {
         }
 
         pub fn flags(&self) -> u8 {
-            let mut mem =
-                ::core::mem::MaybeUninit::<<u8 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+            let mut mem = ::core::mem::MaybeUninit::<<u8 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
             // Safety:
             // Created from a valid Table for this object
             // Which contains a valid value in this slot
@@ -876,8 +833,7 @@ pub mod shardwire {
         }
 
         pub fn kind(&self) -> u8 {
-            let mut mem =
-                ::core::mem::MaybeUninit::<<u8 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+            let mut mem = ::core::mem::MaybeUninit::<<u8 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
             // Safety:
             // Created from a valid Table for this object
             // Which contains a valid value in this slot
@@ -906,8 +862,7 @@ pub mod shardwire {
         }
 
         pub fn from_len(&self) -> u8 {
-            let mut mem =
-                ::core::mem::MaybeUninit::<<u8 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+            let mut mem = ::core::mem::MaybeUninit::<<u8 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
             // Safety:
             // Created from a valid Table for this object
             // Which contains a valid value in this slot
@@ -936,8 +891,7 @@ pub mod shardwire {
         }
 
         pub fn to_len(&self) -> u8 {
-            let mut mem =
-                ::core::mem::MaybeUninit::<<u8 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+            let mut mem = ::core::mem::MaybeUninit::<<u8 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
             // Safety:
             // Created from a valid Table for this object
             // Which contains a valid value in this slot
@@ -978,9 +932,7 @@ pub mod shardwire {
     }
     impl ::core::fmt::Debug for DeliverAckHead {
         fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
-            f.debug_struct("DeliverAckHead")
-                .field("id", &self.id())
-                .finish()
+            f.debug_struct("DeliverAckHead").field("id", &self.id()).finish()
         }
     }
 
@@ -1019,10 +971,7 @@ pub mod shardwire {
 
     impl<'a> ::flatbuffers::Verifiable for DeliverAckHead {
         #[inline]
-        fn run_verifier(
-            v: &mut ::flatbuffers::Verifier,
-            pos: usize,
-        ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
             v.in_buffer::<Self>(pos)
         }
     }
@@ -1036,8 +985,7 @@ pub mod shardwire {
         }
 
         pub fn id(&self) -> u64 {
-            let mut mem =
-                ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+            let mut mem = ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
             // Safety:
             // Created from a valid Table for this object
             // Which contains a valid value in this slot
@@ -1122,10 +1070,7 @@ pub mod shardwire {
 
     impl<'a> ::flatbuffers::Verifiable for ReadHead {
         #[inline]
-        fn run_verifier(
-            v: &mut ::flatbuffers::Verifier,
-            pos: usize,
-        ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
             v.in_buffer::<Self>(pos)
         }
     }
@@ -1142,8 +1087,7 @@ pub mod shardwire {
         }
 
         pub fn mid(&self) -> u64 {
-            let mut mem =
-                ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+            let mut mem = ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
             // Safety:
             // Created from a valid Table for this object
             // Which contains a valid value in this slot
@@ -1172,8 +1116,7 @@ pub mod shardwire {
         }
 
         pub fn from_len(&self) -> u8 {
-            let mut mem =
-                ::core::mem::MaybeUninit::<<u8 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+            let mut mem = ::core::mem::MaybeUninit::<<u8 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
             // Safety:
             // Created from a valid Table for this object
             // Which contains a valid value in this slot
@@ -1202,8 +1145,7 @@ pub mod shardwire {
         }
 
         pub fn conversation_len(&self) -> u8 {
-            let mut mem =
-                ::core::mem::MaybeUninit::<<u8 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+            let mut mem = ::core::mem::MaybeUninit::<<u8 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
             // Safety:
             // Created from a valid Table for this object
             // Which contains a valid value in this slot
@@ -1302,10 +1244,7 @@ pub mod shardwire {
 
     impl<'a> ::flatbuffers::Verifiable for ReceiptHead {
         #[inline]
-        fn run_verifier(
-            v: &mut ::flatbuffers::Verifier,
-            pos: usize,
-        ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
             v.in_buffer::<Self>(pos)
         }
     }
@@ -1321,8 +1260,7 @@ pub mod shardwire {
         }
 
         pub fn from_len(&self) -> u8 {
-            let mut mem =
-                ::core::mem::MaybeUninit::<<u8 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+            let mut mem = ::core::mem::MaybeUninit::<<u8 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
             // Safety:
             // Created from a valid Table for this object
             // Which contains a valid value in this slot
@@ -1351,8 +1289,7 @@ pub mod shardwire {
         }
 
         pub fn conversation_len(&self) -> u8 {
-            let mut mem =
-                ::core::mem::MaybeUninit::<<u8 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+            let mut mem = ::core::mem::MaybeUninit::<<u8 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
             // Safety:
             // Created from a valid Table for this object
             // Which contains a valid value in this slot
@@ -1381,8 +1318,7 @@ pub mod shardwire {
         }
 
         pub fn reserved(&self) -> u16 {
-            let mut mem =
-                ::core::mem::MaybeUninit::<<u16 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+            let mut mem = ::core::mem::MaybeUninit::<<u16 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
             // Safety:
             // Created from a valid Table for this object
             // Which contains a valid value in this slot
@@ -1423,10 +1359,7 @@ pub mod shardwire {
     }
     impl ::core::fmt::Debug for ReceiptEntry {
         fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
-            f.debug_struct("ReceiptEntry")
-                .field("delivered", &self.delivered())
-                .field("read", &self.read())
-                .finish()
+            f.debug_struct("ReceiptEntry").field("delivered", &self.delivered()).field("read", &self.read()).finish()
         }
     }
 
@@ -1465,10 +1398,7 @@ pub mod shardwire {
 
     impl<'a> ::flatbuffers::Verifiable for ReceiptEntry {
         #[inline]
-        fn run_verifier(
-            v: &mut ::flatbuffers::Verifier,
-            pos: usize,
-        ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
             v.in_buffer::<Self>(pos)
         }
     }
@@ -1483,8 +1413,7 @@ pub mod shardwire {
         }
 
         pub fn delivered(&self) -> u64 {
-            let mut mem =
-                ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+            let mut mem = ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
             // Safety:
             // Created from a valid Table for this object
             // Which contains a valid value in this slot
@@ -1513,8 +1442,7 @@ pub mod shardwire {
         }
 
         pub fn read(&self) -> u64 {
-            let mut mem =
-                ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+            let mut mem = ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
             // Safety:
             // Created from a valid Table for this object
             // Which contains a valid value in this slot
@@ -1599,10 +1527,7 @@ pub mod shardwire {
 
     impl<'a> ::flatbuffers::Verifiable for TypingHead {
         #[inline]
-        fn run_verifier(
-            v: &mut ::flatbuffers::Verifier,
-            pos: usize,
-        ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
             v.in_buffer::<Self>(pos)
         }
     }
@@ -1619,8 +1544,7 @@ pub mod shardwire {
         }
 
         pub fn state(&self) -> u8 {
-            let mut mem =
-                ::core::mem::MaybeUninit::<<u8 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+            let mut mem = ::core::mem::MaybeUninit::<<u8 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
             // Safety:
             // Created from a valid Table for this object
             // Which contains a valid value in this slot
@@ -1649,8 +1573,7 @@ pub mod shardwire {
         }
 
         pub fn peer_len(&self) -> u8 {
-            let mut mem =
-                ::core::mem::MaybeUninit::<<u8 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+            let mut mem = ::core::mem::MaybeUninit::<<u8 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
             // Safety:
             // Created from a valid Table for this object
             // Which contains a valid value in this slot
@@ -1679,8 +1602,7 @@ pub mod shardwire {
         }
 
         pub fn conversation_len(&self) -> u8 {
-            let mut mem =
-                ::core::mem::MaybeUninit::<<u8 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+            let mut mem = ::core::mem::MaybeUninit::<<u8 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
             // Safety:
             // Created from a valid Table for this object
             // Which contains a valid value in this slot
@@ -1709,8 +1631,7 @@ pub mod shardwire {
         }
 
         pub fn reserved(&self) -> u8 {
-            let mut mem =
-                ::core::mem::MaybeUninit::<<u8 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+            let mut mem = ::core::mem::MaybeUninit::<<u8 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
             // Safety:
             // Created from a valid Table for this object
             // Which contains a valid value in this slot
@@ -1794,10 +1715,7 @@ pub mod shardwire {
 
     impl<'a> ::flatbuffers::Verifiable for PresenceEntry {
         #[inline]
-        fn run_verifier(
-            v: &mut ::flatbuffers::Verifier,
-            pos: usize,
-        ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
             v.in_buffer::<Self>(pos)
         }
     }
@@ -1813,8 +1731,7 @@ pub mod shardwire {
         }
 
         pub fn idle_min(&self) -> u16 {
-            let mut mem =
-                ::core::mem::MaybeUninit::<<u16 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+            let mut mem = ::core::mem::MaybeUninit::<<u16 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
             // Safety:
             // Created from a valid Table for this object
             // Which contains a valid value in this slot
@@ -1843,8 +1760,7 @@ pub mod shardwire {
         }
 
         pub fn state(&self) -> u8 {
-            let mut mem =
-                ::core::mem::MaybeUninit::<<u8 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+            let mut mem = ::core::mem::MaybeUninit::<<u8 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
             // Safety:
             // Created from a valid Table for this object
             // Which contains a valid value in this slot
@@ -1873,8 +1789,7 @@ pub mod shardwire {
         }
 
         pub fn user_len(&self) -> u8 {
-            let mut mem =
-                ::core::mem::MaybeUninit::<<u8 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+            let mut mem = ::core::mem::MaybeUninit::<<u8 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
             // Safety:
             // Created from a valid Table for this object
             // Which contains a valid value in this slot
@@ -1915,10 +1830,7 @@ pub mod shardwire {
     }
     impl ::core::fmt::Debug for CreditHead {
         fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
-            f.debug_struct("CreditHead")
-                .field("entries", &self.entries())
-                .field("bytes", &self.bytes())
-                .finish()
+            f.debug_struct("CreditHead").field("entries", &self.entries()).field("bytes", &self.bytes()).finish()
         }
     }
 
@@ -1957,10 +1869,7 @@ pub mod shardwire {
 
     impl<'a> ::flatbuffers::Verifiable for CreditHead {
         #[inline]
-        fn run_verifier(
-            v: &mut ::flatbuffers::Verifier,
-            pos: usize,
-        ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
             v.in_buffer::<Self>(pos)
         }
     }
@@ -1975,8 +1884,7 @@ pub mod shardwire {
         }
 
         pub fn entries(&self) -> u32 {
-            let mut mem =
-                ::core::mem::MaybeUninit::<<u32 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+            let mut mem = ::core::mem::MaybeUninit::<<u32 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
             // Safety:
             // Created from a valid Table for this object
             // Which contains a valid value in this slot
@@ -2005,8 +1913,7 @@ pub mod shardwire {
         }
 
         pub fn bytes(&self) -> u32 {
-            let mut mem =
-                ::core::mem::MaybeUninit::<<u32 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+            let mut mem = ::core::mem::MaybeUninit::<<u32 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
             // Safety:
             // Created from a valid Table for this object
             // Which contains a valid value in this slot
@@ -2091,10 +1998,7 @@ pub mod shardwire {
 
     impl<'a> ::flatbuffers::Verifiable for GapHead {
         #[inline]
-        fn run_verifier(
-            v: &mut ::flatbuffers::Verifier,
-            pos: usize,
-        ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
             v.in_buffer::<Self>(pos)
         }
     }
@@ -2111,8 +2015,7 @@ pub mod shardwire {
         }
 
         pub fn first(&self) -> u64 {
-            let mut mem =
-                ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+            let mut mem = ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
             // Safety:
             // Created from a valid Table for this object
             // Which contains a valid value in this slot
@@ -2141,8 +2044,7 @@ pub mod shardwire {
         }
 
         pub fn last(&self) -> u64 {
-            let mut mem =
-                ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+            let mut mem = ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
             // Safety:
             // Created from a valid Table for this object
             // Which contains a valid value in this slot
@@ -2171,8 +2073,7 @@ pub mod shardwire {
         }
 
         pub fn reason(&self) -> u8 {
-            let mut mem =
-                ::core::mem::MaybeUninit::<<u8 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+            let mut mem = ::core::mem::MaybeUninit::<<u8 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
             // Safety:
             // Created from a valid Table for this object
             // Which contains a valid value in this slot
@@ -2228,9 +2129,7 @@ pub mod shardwire {
         type Inner = HelloTable<'a>;
         #[inline]
         unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-            Self {
-                _tab: unsafe { ::flatbuffers::Table::new(buf, loc) },
-            }
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
         }
     }
 
@@ -2257,12 +2156,7 @@ pub mod shardwire {
             HelloTable { _tab: table }
         }
         #[allow(unused_mut)]
-        pub fn create<
-            'bldr: 'args,
-            'args: 'mut_bldr,
-            'mut_bldr,
-            A: ::flatbuffers::Allocator + 'bldr,
-        >(
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
             _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
             args: &'args HelloTableArgs<'args>,
         ) -> ::flatbuffers::WIPOffset<HelloTable<'bldr>> {
@@ -2305,63 +2199,42 @@ pub mod shardwire {
             // Safety:
             // Created from valid Table for this object
             // which contains a valid value in this slot
-            unsafe {
-                self._tab
-                    .get::<u16>(HelloTable::VT_VERSION_MIN, Some(0))
-                    .unwrap()
-            }
+            unsafe { self._tab.get::<u16>(HelloTable::VT_VERSION_MIN, Some(0)).unwrap() }
         }
         #[inline]
         pub fn version_max(&self) -> u16 {
             // Safety:
             // Created from valid Table for this object
             // which contains a valid value in this slot
-            unsafe {
-                self._tab
-                    .get::<u16>(HelloTable::VT_VERSION_MAX, Some(0))
-                    .unwrap()
-            }
+            unsafe { self._tab.get::<u16>(HelloTable::VT_VERSION_MAX, Some(0)).unwrap() }
         }
         #[inline]
         pub fn features(&self) -> u64 {
             // Safety:
             // Created from valid Table for this object
             // which contains a valid value in this slot
-            unsafe {
-                self._tab
-                    .get::<u64>(HelloTable::VT_FEATURES, Some(0))
-                    .unwrap()
-            }
+            unsafe { self._tab.get::<u64>(HelloTable::VT_FEATURES, Some(0)).unwrap() }
         }
         #[inline]
         pub fn user(&self) -> Option<&'a str> {
             // Safety:
             // Created from valid Table for this object
             // which contains a valid value in this slot
-            unsafe {
-                self._tab
-                    .get::<::flatbuffers::ForwardsUOffset<&str>>(HelloTable::VT_USER, None)
-            }
+            unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(HelloTable::VT_USER, None) }
         }
         #[inline]
         pub fn token(&self) -> Option<&'a str> {
             // Safety:
             // Created from valid Table for this object
             // which contains a valid value in this slot
-            unsafe {
-                self._tab
-                    .get::<::flatbuffers::ForwardsUOffset<&str>>(HelloTable::VT_TOKEN, None)
-            }
+            unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(HelloTable::VT_TOKEN, None) }
         }
         #[inline]
         pub fn password(&self) -> Option<&'a str> {
             // Safety:
             // Created from valid Table for this object
             // which contains a valid value in this slot
-            unsafe {
-                self._tab
-                    .get::<::flatbuffers::ForwardsUOffset<&str>>(HelloTable::VT_PASSWORD, None)
-            }
+            unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(HelloTable::VT_PASSWORD, None) }
         }
         #[inline]
         pub fn ticket(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
@@ -2370,10 +2243,7 @@ pub mod shardwire {
             // which contains a valid value in this slot
             unsafe {
                 self._tab
-                    .get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(
-                        HelloTable::VT_TICKET,
-                        None,
-                    )
+                    .get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(HelloTable::VT_TICKET, None)
             }
         }
         #[inline]
@@ -2381,148 +2251,90 @@ pub mod shardwire {
             // Safety:
             // Created from valid Table for this object
             // which contains a valid value in this slot
-            unsafe {
-                self._tab
-                    .get::<::flatbuffers::ForwardsUOffset<&str>>(HelloTable::VT_DEVICE, None)
-            }
+            unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(HelloTable::VT_DEVICE, None) }
         }
         #[inline]
         pub fn incarnation(&self) -> u64 {
             // Safety:
             // Created from valid Table for this object
             // which contains a valid value in this slot
-            unsafe {
-                self._tab
-                    .get::<u64>(HelloTable::VT_INCARNATION, Some(0))
-                    .unwrap()
-            }
+            unsafe { self._tab.get::<u64>(HelloTable::VT_INCARNATION, Some(0)).unwrap() }
         }
         #[inline]
         pub fn lowest_unresolved(&self) -> u64 {
             // Safety:
             // Created from valid Table for this object
             // which contains a valid value in this slot
-            unsafe {
-                self._tab
-                    .get::<u64>(HelloTable::VT_LOWEST_UNRESOLVED, Some(0))
-                    .unwrap()
-            }
+            unsafe { self._tab.get::<u64>(HelloTable::VT_LOWEST_UNRESOLVED, Some(0)).unwrap() }
         }
         #[inline]
         pub fn highest_sent(&self) -> u64 {
             // Safety:
             // Created from valid Table for this object
             // which contains a valid value in this slot
-            unsafe {
-                self._tab
-                    .get::<u64>(HelloTable::VT_HIGHEST_SENT, Some(0))
-                    .unwrap()
-            }
+            unsafe { self._tab.get::<u64>(HelloTable::VT_HIGHEST_SENT, Some(0)).unwrap() }
         }
         #[inline]
         pub fn last_id(&self) -> u64 {
             // Safety:
             // Created from valid Table for this object
             // which contains a valid value in this slot
-            unsafe {
-                self._tab
-                    .get::<u64>(HelloTable::VT_LAST_ID, Some(0))
-                    .unwrap()
-            }
+            unsafe { self._tab.get::<u64>(HelloTable::VT_LAST_ID, Some(0)).unwrap() }
         }
         #[inline]
         pub fn credit_entries(&self) -> u32 {
             // Safety:
             // Created from valid Table for this object
             // which contains a valid value in this slot
-            unsafe {
-                self._tab
-                    .get::<u32>(HelloTable::VT_CREDIT_ENTRIES, Some(0))
-                    .unwrap()
-            }
+            unsafe { self._tab.get::<u32>(HelloTable::VT_CREDIT_ENTRIES, Some(0)).unwrap() }
         }
         #[inline]
         pub fn credit_bytes(&self) -> u32 {
             // Safety:
             // Created from valid Table for this object
             // which contains a valid value in this slot
-            unsafe {
-                self._tab
-                    .get::<u32>(HelloTable::VT_CREDIT_BYTES, Some(0))
-                    .unwrap()
-            }
+            unsafe { self._tab.get::<u32>(HelloTable::VT_CREDIT_BYTES, Some(0)).unwrap() }
         }
         #[inline]
         pub fn client_name(&self) -> Option<&'a str> {
             // Safety:
             // Created from valid Table for this object
             // which contains a valid value in this slot
-            unsafe {
-                self._tab
-                    .get::<::flatbuffers::ForwardsUOffset<&str>>(HelloTable::VT_CLIENT_NAME, None)
-            }
+            unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(HelloTable::VT_CLIENT_NAME, None) }
         }
         #[inline]
         pub fn client_version(&self) -> Option<&'a str> {
             // Safety:
             // Created from valid Table for this object
             // which contains a valid value in this slot
-            unsafe {
-                self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(
-                    HelloTable::VT_CLIENT_VERSION,
-                    None,
-                )
-            }
+            unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(HelloTable::VT_CLIENT_VERSION, None) }
         }
     }
 
     impl ::flatbuffers::Verifiable for HelloTable<'_> {
         #[inline]
-        fn run_verifier(
-            v: &mut ::flatbuffers::Verifier,
-            pos: usize,
-        ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
             v.visit_table(pos)?
                 .visit_field::<u16>("version_min", Self::VT_VERSION_MIN, false)?
                 .visit_field::<u16>("version_max", Self::VT_VERSION_MAX, false)?
                 .visit_field::<u64>("features", Self::VT_FEATURES, false)?
                 .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("user", Self::VT_USER, false)?
-                .visit_field::<::flatbuffers::ForwardsUOffset<&str>>(
-                    "token",
-                    Self::VT_TOKEN,
-                    false,
-                )?
-                .visit_field::<::flatbuffers::ForwardsUOffset<&str>>(
-                    "password",
-                    Self::VT_PASSWORD,
-                    false,
-                )?
+                .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("token", Self::VT_TOKEN, false)?
+                .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("password", Self::VT_PASSWORD, false)?
                 .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>(
                     "ticket",
                     Self::VT_TICKET,
                     false,
                 )?
-                .visit_field::<::flatbuffers::ForwardsUOffset<&str>>(
-                    "device",
-                    Self::VT_DEVICE,
-                    false,
-                )?
+                .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("device", Self::VT_DEVICE, false)?
                 .visit_field::<u64>("incarnation", Self::VT_INCARNATION, false)?
                 .visit_field::<u64>("lowest_unresolved", Self::VT_LOWEST_UNRESOLVED, false)?
                 .visit_field::<u64>("highest_sent", Self::VT_HIGHEST_SENT, false)?
                 .visit_field::<u64>("last_id", Self::VT_LAST_ID, false)?
                 .visit_field::<u32>("credit_entries", Self::VT_CREDIT_ENTRIES, false)?
                 .visit_field::<u32>("credit_bytes", Self::VT_CREDIT_BYTES, false)?
-                .visit_field::<::flatbuffers::ForwardsUOffset<&str>>(
-                    "client_name",
-                    Self::VT_CLIENT_NAME,
-                    false,
-                )?
-                .visit_field::<::flatbuffers::ForwardsUOffset<&str>>(
-                    "client_version",
-                    Self::VT_CLIENT_VERSION,
-                    false,
-                )?
+                .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("client_name", Self::VT_CLIENT_NAME, false)?
+                .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("client_version", Self::VT_CLIENT_VERSION, false)?
                 .finish();
             Ok(())
         }
@@ -2576,100 +2388,72 @@ pub mod shardwire {
     impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> HelloTableBuilder<'a, 'b, A> {
         #[inline]
         pub fn add_version_min(&mut self, version_min: u16) {
-            self.fbb_
-                .push_slot::<u16>(HelloTable::VT_VERSION_MIN, version_min, 0);
+            self.fbb_.push_slot::<u16>(HelloTable::VT_VERSION_MIN, version_min, 0);
         }
         #[inline]
         pub fn add_version_max(&mut self, version_max: u16) {
-            self.fbb_
-                .push_slot::<u16>(HelloTable::VT_VERSION_MAX, version_max, 0);
+            self.fbb_.push_slot::<u16>(HelloTable::VT_VERSION_MAX, version_max, 0);
         }
         #[inline]
         pub fn add_features(&mut self, features: u64) {
-            self.fbb_
-                .push_slot::<u64>(HelloTable::VT_FEATURES, features, 0);
+            self.fbb_.push_slot::<u64>(HelloTable::VT_FEATURES, features, 0);
         }
         #[inline]
         pub fn add_user(&mut self, user: ::flatbuffers::WIPOffset<&'b str>) {
-            self.fbb_
-                .push_slot_always::<::flatbuffers::WIPOffset<_>>(HelloTable::VT_USER, user);
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(HelloTable::VT_USER, user);
         }
         #[inline]
         pub fn add_token(&mut self, token: ::flatbuffers::WIPOffset<&'b str>) {
-            self.fbb_
-                .push_slot_always::<::flatbuffers::WIPOffset<_>>(HelloTable::VT_TOKEN, token);
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(HelloTable::VT_TOKEN, token);
         }
         #[inline]
         pub fn add_password(&mut self, password: ::flatbuffers::WIPOffset<&'b str>) {
-            self.fbb_
-                .push_slot_always::<::flatbuffers::WIPOffset<_>>(HelloTable::VT_PASSWORD, password);
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(HelloTable::VT_PASSWORD, password);
         }
         #[inline]
-        pub fn add_ticket(
-            &mut self,
-            ticket: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u8>>,
-        ) {
-            self.fbb_
-                .push_slot_always::<::flatbuffers::WIPOffset<_>>(HelloTable::VT_TICKET, ticket);
+        pub fn add_ticket(&mut self, ticket: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u8>>) {
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(HelloTable::VT_TICKET, ticket);
         }
         #[inline]
         pub fn add_device(&mut self, device: ::flatbuffers::WIPOffset<&'b str>) {
-            self.fbb_
-                .push_slot_always::<::flatbuffers::WIPOffset<_>>(HelloTable::VT_DEVICE, device);
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(HelloTable::VT_DEVICE, device);
         }
         #[inline]
         pub fn add_incarnation(&mut self, incarnation: u64) {
-            self.fbb_
-                .push_slot::<u64>(HelloTable::VT_INCARNATION, incarnation, 0);
+            self.fbb_.push_slot::<u64>(HelloTable::VT_INCARNATION, incarnation, 0);
         }
         #[inline]
         pub fn add_lowest_unresolved(&mut self, lowest_unresolved: u64) {
-            self.fbb_
-                .push_slot::<u64>(HelloTable::VT_LOWEST_UNRESOLVED, lowest_unresolved, 0);
+            self.fbb_.push_slot::<u64>(HelloTable::VT_LOWEST_UNRESOLVED, lowest_unresolved, 0);
         }
         #[inline]
         pub fn add_highest_sent(&mut self, highest_sent: u64) {
-            self.fbb_
-                .push_slot::<u64>(HelloTable::VT_HIGHEST_SENT, highest_sent, 0);
+            self.fbb_.push_slot::<u64>(HelloTable::VT_HIGHEST_SENT, highest_sent, 0);
         }
         #[inline]
         pub fn add_last_id(&mut self, last_id: u64) {
-            self.fbb_
-                .push_slot::<u64>(HelloTable::VT_LAST_ID, last_id, 0);
+            self.fbb_.push_slot::<u64>(HelloTable::VT_LAST_ID, last_id, 0);
         }
         #[inline]
         pub fn add_credit_entries(&mut self, credit_entries: u32) {
-            self.fbb_
-                .push_slot::<u32>(HelloTable::VT_CREDIT_ENTRIES, credit_entries, 0);
+            self.fbb_.push_slot::<u32>(HelloTable::VT_CREDIT_ENTRIES, credit_entries, 0);
         }
         #[inline]
         pub fn add_credit_bytes(&mut self, credit_bytes: u32) {
-            self.fbb_
-                .push_slot::<u32>(HelloTable::VT_CREDIT_BYTES, credit_bytes, 0);
+            self.fbb_.push_slot::<u32>(HelloTable::VT_CREDIT_BYTES, credit_bytes, 0);
         }
         #[inline]
         pub fn add_client_name(&mut self, client_name: ::flatbuffers::WIPOffset<&'b str>) {
-            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(
-                HelloTable::VT_CLIENT_NAME,
-                client_name,
-            );
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(HelloTable::VT_CLIENT_NAME, client_name);
         }
         #[inline]
         pub fn add_client_version(&mut self, client_version: ::flatbuffers::WIPOffset<&'b str>) {
-            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(
-                HelloTable::VT_CLIENT_VERSION,
-                client_version,
-            );
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(HelloTable::VT_CLIENT_VERSION, client_version);
         }
         #[inline]
-        pub fn new(
-            _fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-        ) -> HelloTableBuilder<'a, 'b, A> {
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> HelloTableBuilder<'a, 'b, A> {
             let start = _fbb.start_table();
-            HelloTableBuilder {
-                fbb_: _fbb,
-                start_: start,
-            }
+            HelloTableBuilder { fbb_: _fbb, start_: start }
         }
         #[inline]
         pub fn finish(self) -> ::flatbuffers::WIPOffset<HelloTable<'a>> {
@@ -2712,9 +2496,7 @@ pub mod shardwire {
         type Inner = WelcomeTable<'a>;
         #[inline]
         unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-            Self {
-                _tab: unsafe { ::flatbuffers::Table::new(buf, loc) },
-            }
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
         }
     }
 
@@ -2737,12 +2519,7 @@ pub mod shardwire {
             WelcomeTable { _tab: table }
         }
         #[allow(unused_mut)]
-        pub fn create<
-            'bldr: 'args,
-            'args: 'mut_bldr,
-            'mut_bldr,
-            A: ::flatbuffers::Allocator + 'bldr,
-        >(
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
             _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
             args: &'args WelcomeTableArgs<'args>,
         ) -> ::flatbuffers::WIPOffset<WelcomeTable<'bldr>> {
@@ -2769,110 +2546,70 @@ pub mod shardwire {
             // Safety:
             // Created from valid Table for this object
             // which contains a valid value in this slot
-            unsafe {
-                self._tab
-                    .get::<u16>(WelcomeTable::VT_VERSION, Some(0))
-                    .unwrap()
-            }
+            unsafe { self._tab.get::<u16>(WelcomeTable::VT_VERSION, Some(0)).unwrap() }
         }
         #[inline]
         pub fn features(&self) -> u64 {
             // Safety:
             // Created from valid Table for this object
             // which contains a valid value in this slot
-            unsafe {
-                self._tab
-                    .get::<u64>(WelcomeTable::VT_FEATURES, Some(0))
-                    .unwrap()
-            }
+            unsafe { self._tab.get::<u64>(WelcomeTable::VT_FEATURES, Some(0)).unwrap() }
         }
         #[inline]
         pub fn device_no(&self) -> u16 {
             // Safety:
             // Created from valid Table for this object
             // which contains a valid value in this slot
-            unsafe {
-                self._tab
-                    .get::<u16>(WelcomeTable::VT_DEVICE_NO, Some(0))
-                    .unwrap()
-            }
+            unsafe { self._tab.get::<u16>(WelcomeTable::VT_DEVICE_NO, Some(0)).unwrap() }
         }
         #[inline]
         pub fn boot(&self) -> u64 {
             // Safety:
             // Created from valid Table for this object
             // which contains a valid value in this slot
-            unsafe {
-                self._tab
-                    .get::<u64>(WelcomeTable::VT_BOOT, Some(0))
-                    .unwrap()
-            }
+            unsafe { self._tab.get::<u64>(WelcomeTable::VT_BOOT, Some(0)).unwrap() }
         }
         #[inline]
         pub fn head(&self) -> u64 {
             // Safety:
             // Created from valid Table for this object
             // which contains a valid value in this slot
-            unsafe {
-                self._tab
-                    .get::<u64>(WelcomeTable::VT_HEAD, Some(0))
-                    .unwrap()
-            }
+            unsafe { self._tab.get::<u64>(WelcomeTable::VT_HEAD, Some(0)).unwrap() }
         }
         #[inline]
         pub fn oldest(&self) -> u64 {
             // Safety:
             // Created from valid Table for this object
             // which contains a valid value in this slot
-            unsafe {
-                self._tab
-                    .get::<u64>(WelcomeTable::VT_OLDEST, Some(0))
-                    .unwrap()
-            }
+            unsafe { self._tab.get::<u64>(WelcomeTable::VT_OLDEST, Some(0)).unwrap() }
         }
         #[inline]
         pub fn heartbeat_s(&self) -> u32 {
             // Safety:
             // Created from valid Table for this object
             // which contains a valid value in this slot
-            unsafe {
-                self._tab
-                    .get::<u32>(WelcomeTable::VT_HEARTBEAT_S, Some(0))
-                    .unwrap()
-            }
+            unsafe { self._tab.get::<u32>(WelcomeTable::VT_HEARTBEAT_S, Some(0)).unwrap() }
         }
         #[inline]
         pub fn payload_len_max(&self) -> u32 {
             // Safety:
             // Created from valid Table for this object
             // which contains a valid value in this slot
-            unsafe {
-                self._tab
-                    .get::<u32>(WelcomeTable::VT_PAYLOAD_LEN_MAX, Some(0))
-                    .unwrap()
-            }
+            unsafe { self._tab.get::<u32>(WelcomeTable::VT_PAYLOAD_LEN_MAX, Some(0)).unwrap() }
         }
         #[inline]
         pub fn in_flight_max(&self) -> u16 {
             // Safety:
             // Created from valid Table for this object
             // which contains a valid value in this slot
-            unsafe {
-                self._tab
-                    .get::<u16>(WelcomeTable::VT_IN_FLIGHT_MAX, Some(0))
-                    .unwrap()
-            }
+            unsafe { self._tab.get::<u16>(WelcomeTable::VT_IN_FLIGHT_MAX, Some(0)).unwrap() }
         }
         #[inline]
         pub fn stored_is_synced(&self) -> bool {
             // Safety:
             // Created from valid Table for this object
             // which contains a valid value in this slot
-            unsafe {
-                self._tab
-                    .get::<bool>(WelcomeTable::VT_STORED_IS_SYNCED, Some(false))
-                    .unwrap()
-            }
+            unsafe { self._tab.get::<bool>(WelcomeTable::VT_STORED_IS_SYNCED, Some(false)).unwrap() }
         }
         #[inline]
         pub fn ticket(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
@@ -2881,10 +2618,7 @@ pub mod shardwire {
             // which contains a valid value in this slot
             unsafe {
                 self._tab
-                    .get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(
-                        WelcomeTable::VT_TICKET,
-                        None,
-                    )
+                    .get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(WelcomeTable::VT_TICKET, None)
             }
         }
         #[inline]
@@ -2892,20 +2626,13 @@ pub mod shardwire {
             // Safety:
             // Created from valid Table for this object
             // which contains a valid value in this slot
-            unsafe {
-                self._tab
-                    .get::<u64>(WelcomeTable::VT_SERVER_TIME_US, Some(0))
-                    .unwrap()
-            }
+            unsafe { self._tab.get::<u64>(WelcomeTable::VT_SERVER_TIME_US, Some(0)).unwrap() }
         }
     }
 
     impl ::flatbuffers::Verifiable for WelcomeTable<'_> {
         #[inline]
-        fn run_verifier(
-            v: &mut ::flatbuffers::Verifier,
-            pos: usize,
-        ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
             v.visit_table(pos)?
                 .visit_field::<u16>("version", Self::VT_VERSION, false)?
                 .visit_field::<u64>("features", Self::VT_FEATURES, false)?
@@ -2968,18 +2695,15 @@ pub mod shardwire {
     impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> WelcomeTableBuilder<'a, 'b, A> {
         #[inline]
         pub fn add_version(&mut self, version: u16) {
-            self.fbb_
-                .push_slot::<u16>(WelcomeTable::VT_VERSION, version, 0);
+            self.fbb_.push_slot::<u16>(WelcomeTable::VT_VERSION, version, 0);
         }
         #[inline]
         pub fn add_features(&mut self, features: u64) {
-            self.fbb_
-                .push_slot::<u64>(WelcomeTable::VT_FEATURES, features, 0);
+            self.fbb_.push_slot::<u64>(WelcomeTable::VT_FEATURES, features, 0);
         }
         #[inline]
         pub fn add_device_no(&mut self, device_no: u16) {
-            self.fbb_
-                .push_slot::<u16>(WelcomeTable::VT_DEVICE_NO, device_no, 0);
+            self.fbb_.push_slot::<u16>(WelcomeTable::VT_DEVICE_NO, device_no, 0);
         }
         #[inline]
         pub fn add_boot(&mut self, boot: u64) {
@@ -2991,51 +2715,36 @@ pub mod shardwire {
         }
         #[inline]
         pub fn add_oldest(&mut self, oldest: u64) {
-            self.fbb_
-                .push_slot::<u64>(WelcomeTable::VT_OLDEST, oldest, 0);
+            self.fbb_.push_slot::<u64>(WelcomeTable::VT_OLDEST, oldest, 0);
         }
         #[inline]
         pub fn add_heartbeat_s(&mut self, heartbeat_s: u32) {
-            self.fbb_
-                .push_slot::<u32>(WelcomeTable::VT_HEARTBEAT_S, heartbeat_s, 0);
+            self.fbb_.push_slot::<u32>(WelcomeTable::VT_HEARTBEAT_S, heartbeat_s, 0);
         }
         #[inline]
         pub fn add_payload_len_max(&mut self, payload_len_max: u32) {
-            self.fbb_
-                .push_slot::<u32>(WelcomeTable::VT_PAYLOAD_LEN_MAX, payload_len_max, 0);
+            self.fbb_.push_slot::<u32>(WelcomeTable::VT_PAYLOAD_LEN_MAX, payload_len_max, 0);
         }
         #[inline]
         pub fn add_in_flight_max(&mut self, in_flight_max: u16) {
-            self.fbb_
-                .push_slot::<u16>(WelcomeTable::VT_IN_FLIGHT_MAX, in_flight_max, 0);
+            self.fbb_.push_slot::<u16>(WelcomeTable::VT_IN_FLIGHT_MAX, in_flight_max, 0);
         }
         #[inline]
         pub fn add_stored_is_synced(&mut self, stored_is_synced: bool) {
-            self.fbb_
-                .push_slot::<bool>(WelcomeTable::VT_STORED_IS_SYNCED, stored_is_synced, false);
+            self.fbb_.push_slot::<bool>(WelcomeTable::VT_STORED_IS_SYNCED, stored_is_synced, false);
         }
         #[inline]
-        pub fn add_ticket(
-            &mut self,
-            ticket: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u8>>,
-        ) {
-            self.fbb_
-                .push_slot_always::<::flatbuffers::WIPOffset<_>>(WelcomeTable::VT_TICKET, ticket);
+        pub fn add_ticket(&mut self, ticket: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u8>>) {
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(WelcomeTable::VT_TICKET, ticket);
         }
         #[inline]
         pub fn add_server_time_us(&mut self, server_time_us: u64) {
-            self.fbb_
-                .push_slot::<u64>(WelcomeTable::VT_SERVER_TIME_US, server_time_us, 0);
+            self.fbb_.push_slot::<u64>(WelcomeTable::VT_SERVER_TIME_US, server_time_us, 0);
         }
         #[inline]
-        pub fn new(
-            _fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-        ) -> WelcomeTableBuilder<'a, 'b, A> {
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> WelcomeTableBuilder<'a, 'b, A> {
             let start = _fbb.start_table();
-            WelcomeTableBuilder {
-                fbb_: _fbb,
-                start_: start,
-            }
+            WelcomeTableBuilder { fbb_: _fbb, start_: start }
         }
         #[inline]
         pub fn finish(self) -> ::flatbuffers::WIPOffset<WelcomeTable<'a>> {
@@ -3074,9 +2783,7 @@ pub mod shardwire {
         type Inner = ErrorTable<'a>;
         #[inline]
         unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-            Self {
-                _tab: unsafe { ::flatbuffers::Table::new(buf, loc) },
-            }
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
         }
     }
 
@@ -3090,12 +2797,7 @@ pub mod shardwire {
             ErrorTable { _tab: table }
         }
         #[allow(unused_mut)]
-        pub fn create<
-            'bldr: 'args,
-            'args: 'mut_bldr,
-            'mut_bldr,
-            A: ::flatbuffers::Allocator + 'bldr,
-        >(
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
             _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
             args: &'args ErrorTableArgs<'args>,
         ) -> ::flatbuffers::WIPOffset<ErrorTable<'bldr>> {
@@ -3120,30 +2822,20 @@ pub mod shardwire {
             // Safety:
             // Created from valid Table for this object
             // which contains a valid value in this slot
-            unsafe {
-                self._tab
-                    .get::<u8>(ErrorTable::VT_FRAME_TYPE, Some(0))
-                    .unwrap()
-            }
+            unsafe { self._tab.get::<u8>(ErrorTable::VT_FRAME_TYPE, Some(0)).unwrap() }
         }
         #[inline]
         pub fn text(&self) -> Option<&'a str> {
             // Safety:
             // Created from valid Table for this object
             // which contains a valid value in this slot
-            unsafe {
-                self._tab
-                    .get::<::flatbuffers::ForwardsUOffset<&str>>(ErrorTable::VT_TEXT, None)
-            }
+            unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(ErrorTable::VT_TEXT, None) }
         }
     }
 
     impl ::flatbuffers::Verifiable for ErrorTable<'_> {
         #[inline]
-        fn run_verifier(
-            v: &mut ::flatbuffers::Verifier,
-            pos: usize,
-        ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
             v.visit_table(pos)?
                 .visit_field::<u16>("code", Self::VT_CODE, false)?
                 .visit_field::<u8>("frame_type", Self::VT_FRAME_TYPE, false)?
@@ -3160,11 +2852,7 @@ pub mod shardwire {
     impl<'a> Default for ErrorTableArgs<'a> {
         #[inline]
         fn default() -> Self {
-            ErrorTableArgs {
-                code: 0,
-                frame_type: 0,
-                text: None,
-            }
+            ErrorTableArgs { code: 0, frame_type: 0, text: None }
         }
     }
 
@@ -3179,23 +2867,16 @@ pub mod shardwire {
         }
         #[inline]
         pub fn add_frame_type(&mut self, frame_type: u8) {
-            self.fbb_
-                .push_slot::<u8>(ErrorTable::VT_FRAME_TYPE, frame_type, 0);
+            self.fbb_.push_slot::<u8>(ErrorTable::VT_FRAME_TYPE, frame_type, 0);
         }
         #[inline]
         pub fn add_text(&mut self, text: ::flatbuffers::WIPOffset<&'b str>) {
-            self.fbb_
-                .push_slot_always::<::flatbuffers::WIPOffset<_>>(ErrorTable::VT_TEXT, text);
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ErrorTable::VT_TEXT, text);
         }
         #[inline]
-        pub fn new(
-            _fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-        ) -> ErrorTableBuilder<'a, 'b, A> {
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ErrorTableBuilder<'a, 'b, A> {
             let start = _fbb.start_table();
-            ErrorTableBuilder {
-                fbb_: _fbb,
-                start_: start,
-            }
+            ErrorTableBuilder { fbb_: _fbb, start_: start }
         }
         #[inline]
         pub fn finish(self) -> ::flatbuffers::WIPOffset<ErrorTable<'a>> {
@@ -3225,9 +2906,7 @@ pub mod shardwire {
         type Inner = GoAwayTable<'a>;
         #[inline]
         unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-            Self {
-                _tab: unsafe { ::flatbuffers::Table::new(buf, loc) },
-            }
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
         }
     }
 
@@ -3242,12 +2921,7 @@ pub mod shardwire {
             GoAwayTable { _tab: table }
         }
         #[allow(unused_mut)]
-        pub fn create<
-            'bldr: 'args,
-            'args: 'mut_bldr,
-            'mut_bldr,
-            A: ::flatbuffers::Allocator + 'bldr,
-        >(
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
             _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
             args: &'args GoAwayTableArgs<'args>,
         ) -> ::flatbuffers::WIPOffset<GoAwayTable<'bldr>> {
@@ -3273,41 +2947,27 @@ pub mod shardwire {
             // Safety:
             // Created from valid Table for this object
             // which contains a valid value in this slot
-            unsafe {
-                self._tab
-                    .get::<u32>(GoAwayTable::VT_SLOT_START_MS, Some(0))
-                    .unwrap()
-            }
+            unsafe { self._tab.get::<u32>(GoAwayTable::VT_SLOT_START_MS, Some(0)).unwrap() }
         }
         #[inline]
         pub fn slot_len_ms(&self) -> u32 {
             // Safety:
             // Created from valid Table for this object
             // which contains a valid value in this slot
-            unsafe {
-                self._tab
-                    .get::<u32>(GoAwayTable::VT_SLOT_LEN_MS, Some(0))
-                    .unwrap()
-            }
+            unsafe { self._tab.get::<u32>(GoAwayTable::VT_SLOT_LEN_MS, Some(0)).unwrap() }
         }
         #[inline]
         pub fn text(&self) -> Option<&'a str> {
             // Safety:
             // Created from valid Table for this object
             // which contains a valid value in this slot
-            unsafe {
-                self._tab
-                    .get::<::flatbuffers::ForwardsUOffset<&str>>(GoAwayTable::VT_TEXT, None)
-            }
+            unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(GoAwayTable::VT_TEXT, None) }
         }
     }
 
     impl ::flatbuffers::Verifiable for GoAwayTable<'_> {
         #[inline]
-        fn run_verifier(
-            v: &mut ::flatbuffers::Verifier,
-            pos: usize,
-        ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
             v.visit_table(pos)?
                 .visit_field::<u16>("code", Self::VT_CODE, false)?
                 .visit_field::<u32>("slot_start_ms", Self::VT_SLOT_START_MS, false)?
@@ -3326,12 +2986,7 @@ pub mod shardwire {
     impl<'a> Default for GoAwayTableArgs<'a> {
         #[inline]
         fn default() -> Self {
-            GoAwayTableArgs {
-                code: 0,
-                slot_start_ms: 0,
-                slot_len_ms: 0,
-                text: None,
-            }
+            GoAwayTableArgs { code: 0, slot_start_ms: 0, slot_len_ms: 0, text: None }
         }
     }
 
@@ -3346,28 +3001,20 @@ pub mod shardwire {
         }
         #[inline]
         pub fn add_slot_start_ms(&mut self, slot_start_ms: u32) {
-            self.fbb_
-                .push_slot::<u32>(GoAwayTable::VT_SLOT_START_MS, slot_start_ms, 0);
+            self.fbb_.push_slot::<u32>(GoAwayTable::VT_SLOT_START_MS, slot_start_ms, 0);
         }
         #[inline]
         pub fn add_slot_len_ms(&mut self, slot_len_ms: u32) {
-            self.fbb_
-                .push_slot::<u32>(GoAwayTable::VT_SLOT_LEN_MS, slot_len_ms, 0);
+            self.fbb_.push_slot::<u32>(GoAwayTable::VT_SLOT_LEN_MS, slot_len_ms, 0);
         }
         #[inline]
         pub fn add_text(&mut self, text: ::flatbuffers::WIPOffset<&'b str>) {
-            self.fbb_
-                .push_slot_always::<::flatbuffers::WIPOffset<_>>(GoAwayTable::VT_TEXT, text);
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(GoAwayTable::VT_TEXT, text);
         }
         #[inline]
-        pub fn new(
-            _fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-        ) -> GoAwayTableBuilder<'a, 'b, A> {
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> GoAwayTableBuilder<'a, 'b, A> {
             let start = _fbb.start_table();
-            GoAwayTableBuilder {
-                fbb_: _fbb,
-                start_: start,
-            }
+            GoAwayTableBuilder { fbb_: _fbb, start_: start }
         }
         #[inline]
         pub fn finish(self) -> ::flatbuffers::WIPOffset<GoAwayTable<'a>> {
@@ -3398,9 +3045,7 @@ pub mod shardwire {
         type Inner = LogoutTable<'a>;
         #[inline]
         unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-            Self {
-                _tab: unsafe { ::flatbuffers::Table::new(buf, loc) },
-            }
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
         }
     }
 
@@ -3412,12 +3057,7 @@ pub mod shardwire {
             LogoutTable { _tab: table }
         }
         #[allow(unused_mut)]
-        pub fn create<
-            'bldr: 'args,
-            'args: 'mut_bldr,
-            'mut_bldr,
-            A: ::flatbuffers::Allocator + 'bldr,
-        >(
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
             _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
             args: &'args LogoutTableArgs,
         ) -> ::flatbuffers::WIPOffset<LogoutTable<'bldr>> {
@@ -3431,23 +3071,14 @@ pub mod shardwire {
             // Safety:
             // Created from valid Table for this object
             // which contains a valid value in this slot
-            unsafe {
-                self._tab
-                    .get::<bool>(LogoutTable::VT_FORGET, Some(false))
-                    .unwrap()
-            }
+            unsafe { self._tab.get::<bool>(LogoutTable::VT_FORGET, Some(false)).unwrap() }
         }
     }
 
     impl ::flatbuffers::Verifiable for LogoutTable<'_> {
         #[inline]
-        fn run_verifier(
-            v: &mut ::flatbuffers::Verifier,
-            pos: usize,
-        ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-            v.visit_table(pos)?
-                .visit_field::<bool>("forget", Self::VT_FORGET, false)?
-                .finish();
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?.visit_field::<bool>("forget", Self::VT_FORGET, false)?.finish();
             Ok(())
         }
     }
@@ -3468,18 +3099,12 @@ pub mod shardwire {
     impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> LogoutTableBuilder<'a, 'b, A> {
         #[inline]
         pub fn add_forget(&mut self, forget: bool) {
-            self.fbb_
-                .push_slot::<bool>(LogoutTable::VT_FORGET, forget, false);
+            self.fbb_.push_slot::<bool>(LogoutTable::VT_FORGET, forget, false);
         }
         #[inline]
-        pub fn new(
-            _fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-        ) -> LogoutTableBuilder<'a, 'b, A> {
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> LogoutTableBuilder<'a, 'b, A> {
             let start = _fbb.start_table();
-            LogoutTableBuilder {
-                fbb_: _fbb,
-                start_: start,
-            }
+            LogoutTableBuilder { fbb_: _fbb, start_: start }
         }
         #[inline]
         pub fn finish(self) -> ::flatbuffers::WIPOffset<LogoutTable<'a>> {

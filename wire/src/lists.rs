@@ -44,13 +44,7 @@ impl<'a> SendAcks<'a> {
             SendAcks::Bytes(bytes) => (bytes, &[]),
             SendAcks::List(list) => (&[], list),
         };
-        list.iter().copied().chain(
-            bytes
-                .as_chunks()
-                .0
-                .iter()
-                .map_while(|bytes| send_ack(bytes).ok()),
-        )
+        list.iter().copied().chain(bytes.as_chunks().0.iter().map_while(|bytes| send_ack(bytes).ok()))
     }
 }
 
@@ -61,13 +55,7 @@ impl<'a> Marks<'a> {
             Marks::Bytes(bytes) => (bytes, &[]),
             Marks::List(list) => (&[], list),
         };
-        list.iter().copied().chain(
-            bytes
-                .as_chunks()
-                .0
-                .iter()
-                .map_while(|bytes| receipt_mark(bytes).ok()),
-        )
+        list.iter().copied().chain(bytes.as_chunks().0.iter().map_while(|bytes| receipt_mark(bytes).ok()))
     }
 }
 
@@ -90,40 +78,24 @@ impl<'a> Presences<'a> {
 /// Checks all entries of a SEND_ACK.
 pub(crate) fn send_acks(payload: &[u8]) -> Result<SendAcks<'_>, WireError> {
     let (entries, []) = payload.as_chunks() else {
-        return Err(WireError::Malformed {
-            frame_type: frame_type::SEND_ACK,
-            what: "not a whole number of entries",
-        });
+        return Err(WireError::Malformed { frame_type: frame_type::SEND_ACK, what: "not a whole number of entries" });
     };
     if entries.is_empty() {
-        return Err(WireError::Malformed {
-            frame_type: frame_type::SEND_ACK,
-            what: "no entry",
-        });
+        return Err(WireError::Malformed { frame_type: frame_type::SEND_ACK, what: "no entry" });
     }
-    entries
-        .iter()
-        .try_for_each(|bytes| send_ack(bytes).map(drop))?;
+    entries.iter().try_for_each(|bytes| send_ack(bytes).map(drop))?;
     Ok(SendAcks::Bytes(payload))
 }
 
 /// Checks all marks of a RECEIPT.
 pub(crate) fn marks(bytes: &[u8]) -> Result<Marks<'_>, WireError> {
     let (entries, []) = bytes.as_chunks() else {
-        return Err(WireError::Malformed {
-            frame_type: frame_type::RECEIPT,
-            what: "not a whole number of marks",
-        });
+        return Err(WireError::Malformed { frame_type: frame_type::RECEIPT, what: "not a whole number of marks" });
     };
     if entries.is_empty() {
-        return Err(WireError::Malformed {
-            frame_type: frame_type::RECEIPT,
-            what: "no mark",
-        });
+        return Err(WireError::Malformed { frame_type: frame_type::RECEIPT, what: "no mark" });
     }
-    entries
-        .iter()
-        .try_for_each(|bytes| receipt_mark(bytes).map(drop))?;
+    entries.iter().try_for_each(|bytes| receipt_mark(bytes).map(drop))?;
     Ok(Marks::Bytes(bytes))
 }
 
@@ -142,74 +114,42 @@ fn send_ack(bytes: &[u8; 16]) -> Result<SendAck, WireError> {
     const FRAME_TYPE: u8 = frame_type::SEND_ACK;
     let entry = SendAckEntry(*bytes);
     if entry.reserved() != 0 {
-        return Err(WireError::ReservedBits {
-            frame_type: FRAME_TYPE,
-        });
+        return Err(WireError::ReservedBits { frame_type: FRAME_TYPE });
     }
     let safe_by = match entry.safe_by() {
         0 => SafeBy::Received,
         1 => SafeBy::Stored,
         2 => SafeBy::Duplicate,
         _ => {
-            return Err(WireError::OutOfRange {
-                frame_type: FRAME_TYPE,
-                what: "safe_by is 0 to 2",
-            });
+            return Err(WireError::OutOfRange { frame_type: FRAME_TYPE, what: "safe_by is 0 to 2" });
         }
     };
     let [.., a, b, c, d, e, f, _, _] = *bytes;
     let counter = Counter(u64::from_le_bytes([a, b, c, d, e, f, 0, 0]));
     if counter == Counter(0) {
-        return Err(WireError::OutOfRange {
-            frame_type: FRAME_TYPE,
-            what: "counter is 1 and up",
-        });
+        return Err(WireError::OutOfRange { frame_type: FRAME_TYPE, what: "counter is 1 and up" });
     }
-    Ok(SendAck {
-        counter,
-        safe_by,
-        self_id: Id(entry.self_id()),
-    })
+    Ok(SendAck { counter, safe_by, self_id: Id(entry.self_id()) })
 }
 
 fn receipt_mark(bytes: &[u8; 16]) -> Result<ReceiptMark, WireError> {
     let entry = ReceiptEntry(*bytes);
-    let mark = ReceiptMark {
-        delivered: Mid(entry.delivered()),
-        read: Mid(entry.read()),
-    };
+    let mark = ReceiptMark { delivered: Mid(entry.delivered()), read: Mid(entry.read()) };
     if mark.delivered.device_no() != mark.read.device_no() {
-        return Err(WireError::OutOfRange {
-            frame_type: frame_type::RECEIPT,
-            what: "a mark is about one device",
-        });
+        return Err(WireError::OutOfRange { frame_type: frame_type::RECEIPT, what: "a mark is about one device" });
     }
     Ok(mark)
 }
 
 fn presence(bytes: &[u8]) -> Result<(Presence<'_>, &[u8]), WireError> {
     const FRAME_TYPE: u8 = frame_type::PRESENCE;
-    const SHORT: WireError = WireError::Malformed {
-        frame_type: FRAME_TYPE,
-        what: "a state is cut short",
-    };
+    const SHORT: WireError = WireError::Malformed { frame_type: FRAME_TYPE, what: "a state is cut short" };
     let (head, rest) = bytes.split_first_chunk().ok_or(SHORT)?;
     let entry = PresenceEntry(*head);
-    let (user, rest) = rest
-        .split_at_checked(entry.user_len().into())
-        .ok_or(SHORT)?;
-    let user = Name::parse_user(user).map_err(|error: NameError| WireError::BadName {
-        frame_type: FRAME_TYPE,
-        error,
-    })?;
-    Ok((
-        Presence {
-            state: entry.state(),
-            idle_min: entry.idle_min(),
-            user,
-        },
-        rest,
-    ))
+    let (user, rest) = rest.split_at_checked(entry.user_len().into()).ok_or(SHORT)?;
+    let user =
+        Name::parse_user(user).map_err(|error: NameError| WireError::BadName { frame_type: FRAME_TYPE, error })?;
+    Ok((Presence { state: entry.state(), idle_min: entry.idle_min(), user }, rest))
 }
 
 macro_rules! as_lists {

@@ -8,9 +8,7 @@ use crate::limits::{DEVICE_LEN_MAX, NAME_LEN_MAX};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// Empty, or longer than [`NAME_LEN_MAX`] (a device: [`DEVICE_LEN_MAX`]) bytes.
-    #[error(
-        "a name has 1 to {NAME_LEN_MAX} bytes (a device 1 to {DEVICE_LEN_MAX}), this one has {0}"
-    )]
+    #[error("a name has 1 to {NAME_LEN_MAX} bytes (a device 1 to {DEVICE_LEN_MAX}), this one has {0}")]
     Len(usize),
     /// A byte outside `[A-Za-z0-9._@+:=-]`.
     #[error("a name is made of A-Z a-z 0-9 . _ @ + : = -, not of byte {0:#04x}")]
@@ -29,11 +27,7 @@ impl<'a> Name<'a> {
     pub fn parse(bytes: &'a [u8]) -> Result<Name<'a>, NameError> {
         let rest = bytes.strip_prefix(b"#").unwrap_or(bytes);
         let checked = check(rest, NAME_LEN_MAX - (bytes.len() - rest.len()))?;
-        Ok(Name(if rest.len() == bytes.len() {
-            checked
-        } else {
-            as_str(bytes)?
-        }))
+        Ok(Name(if rest.len() == bytes.len() { checked } else { as_str(bytes)? }))
     }
 
     /// Checks a name that must be a user's.

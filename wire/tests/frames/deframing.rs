@@ -6,14 +6,8 @@ type Cuts = Vec<(u8, Vec<u8>)>;
 
 /// Every sample in a row, and what it consists of.
 fn stream() -> (Vec<u8>, Cuts) {
-    let frames: Vec<_> = samples::all()
-        .iter()
-        .map(|sample| encoded(&sample.frame))
-        .collect();
-    let cuts = frames
-        .iter()
-        .map(|bytes| (bytes[3], bytes[4..].to_vec()))
-        .collect();
+    let frames: Vec<_> = samples::all().iter().map(|sample| encoded(&sample.frame)).collect();
+    let cuts = frames.iter().map(|bytes| (bytes[3], bytes[4..].to_vec())).collect();
     (frames.concat(), cuts)
 }
 
@@ -50,11 +44,7 @@ fn any_pieces_give_the_same_frames() {
     let (stream, cuts) = stream();
     for seed in 0..50 {
         let mut random = Random(seed);
-        assert_eq!(
-            in_pieces(&stream, || 1 + random.below(100)),
-            cuts,
-            "seed {seed}"
-        );
+        assert_eq!(in_pieces(&stream, || 1 + random.below(100)), cuts, "seed {seed}");
     }
 }
 
@@ -84,11 +74,7 @@ fn memory_stays_flat_while_a_stream_flows_through_with_a_frame_always_cut_in_two
         assert!(deframer.next().expect("within the limit").is_none());
         assert_eq!(deframer.pending_len(), 5);
     }
-    assert!(
-        deframer.capacity() <= 8 * frame.len(),
-        "{} bytes held",
-        deframer.capacity()
-    );
+    assert!(deframer.capacity() <= 8 * frame.len(), "{} bytes held", deframer.capacity());
 }
 
 #[test]
@@ -98,36 +84,21 @@ fn cut_says_how_much_is_missing() {
     for (len, missing) in missing.into_iter().enumerate() {
         assert_eq!(cut(&frame[..len], PAYLOAD_LEN_MAX), Ok(Cut::Need(missing)));
     }
-    let whole = Cut::Frame {
-        frame_type: frame_type::PING,
-        payload: &frame[4..],
-        len: 8,
-    };
+    let whole = Cut::Frame { frame_type: frame_type::PING, payload: &frame[4..], len: 8 };
     assert_eq!(cut(&frame, PAYLOAD_LEN_MAX), Ok(whole));
-    assert_eq!(
-        cut(&[&frame[..], &[0xff]].concat(), PAYLOAD_LEN_MAX),
-        Ok(whole)
-    );
+    assert_eq!(cut(&[&frame[..], &[0xff]].concat(), PAYLOAD_LEN_MAX), Ok(whole));
 }
 
 #[test]
 fn a_frame_may_have_no_payload() {
-    let empty = Cut::Frame {
-        frame_type: 0x80,
-        payload: &[],
-        len: 4,
-    };
+    let empty = Cut::Frame { frame_type: 0x80, payload: &[], len: 4 };
     assert_eq!(cut(&[0, 0, 0, 0x80], 0), Ok(empty));
 }
 
 #[test]
 fn a_length_above_the_limit_is_refused_by_the_header_alone() {
     let header = [0x01, 0x10, 0, frame_type::SEND];
-    let too_large = WireError::FrameTooLarge {
-        frame_type: frame_type::SEND,
-        len: 4097,
-        max: 4096,
-    };
+    let too_large = WireError::FrameTooLarge { frame_type: frame_type::SEND, len: 4097, max: 4096 };
     assert_eq!(cut(&header, 4096), Err(too_large));
     assert_eq!(cut(&header, 4097), Ok(Cut::Need(4097)));
     assert_eq!(cut(&header[..3], 4096), Ok(Cut::Need(1)));
@@ -154,13 +125,7 @@ fn a_new_limit_counts_from_the_next_frame_on() {
     let mut deframer = Deframer::new(4);
     deframer.push(&[4, 0, 0, 0x80, 1, 2, 3, 4, 5, 0, 0, 0x80, 1, 2, 3, 4, 5]);
     assert!(deframer.next().expect("within the limit").is_some());
-    assert_eq!(
-        deframer
-            .next()
-            .map(drop)
-            .map_err(|error| error.code().number()),
-        Err(100)
-    );
+    assert_eq!(deframer.next().map(drop).map_err(|error| error.code().number()), Err(100));
     deframer.set_payload_len_max(5);
     assert_eq!(deframer.next(), Ok(Some((0x80, &[1, 2, 3, 4, 5][..]))));
 }

@@ -9,9 +9,7 @@ use wire::{
 };
 
 fn text() -> String {
-    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "..", "docs", "protocol.md"]
-        .iter()
-        .collect();
+    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "..", "docs", "protocol.md"].iter().collect();
     fs::read_to_string(path).expect("docs/protocol.md")
 }
 
@@ -20,11 +18,7 @@ fn rows(is_row: impl Fn(&str) -> bool) -> Vec<Vec<String>> {
     text()
         .lines()
         .filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"))
-        .map(|line| {
-            line.split(" | ")
-                .map(|cell| cell.trim().to_owned())
-                .collect::<Vec<_>>()
-        })
+        .map(|line| line.split(" | ").map(|cell| cell.trim().to_owned()).collect::<Vec<_>>())
         .filter(|cells| cells.first().is_some_and(|cell| is_row(cell)))
         .collect()
 }
@@ -47,15 +41,7 @@ fn the_table_of_codes_is_that_of_the_code() {
                 Retry::Now => "now",
                 Retry::Slot => "slot",
             };
-            [
-                &code.number().to_string(),
-                &format!("{code:?}"),
-                fault,
-                retry,
-                code.text(),
-            ]
-            .map(String::from)
-            .to_vec()
+            [&code.number().to_string(), &format!("{code:?}"), fault, retry, code.text()].map(String::from).to_vec()
         })
         .collect();
     assert_eq!(printed, expected);
@@ -67,10 +53,8 @@ fn the_table_of_frames_is_that_of_the_code() {
         .into_iter()
         .map(|cells| (cells[0].clone(), cells[1].clone()))
         .collect();
-    let expected: Vec<_> = frame_type::ALL
-        .iter()
-        .map(|(number, name)| (format!("{number:#04x}"), (*name).to_owned()))
-        .collect();
+    let expected: Vec<_> =
+        frame_type::ALL.iter().map(|(number, name)| (format!("{number:#04x}"), (*name).to_owned())).collect();
     assert_eq!(printed, expected);
 }
 
@@ -79,28 +63,16 @@ fn the_table_of_limits_is_that_of_the_code() {
     let expected = [
         ("HEADER_LEN", limits::HEADER_LEN as u64),
         ("PAYLOAD_LEN_MAX", limits::PAYLOAD_LEN_MAX as u64),
-        (
-            "CLIENT_PAYLOAD_LEN_MAX",
-            limits::CLIENT_PAYLOAD_LEN_MAX as u64,
-        ),
-        (
-            "HELLO_PAYLOAD_LEN_MAX",
-            limits::HELLO_PAYLOAD_LEN_MAX as u64,
-        ),
+        ("CLIENT_PAYLOAD_LEN_MAX", limits::CLIENT_PAYLOAD_LEN_MAX as u64),
+        ("HELLO_PAYLOAD_LEN_MAX", limits::HELLO_PAYLOAD_LEN_MAX as u64),
         ("HELLO_TIMEOUT", limits::HELLO_TIMEOUT.as_secs()),
         ("NAME_LEN_MAX", limits::NAME_LEN_MAX as u64),
         ("DEVICE_LEN_MAX", limits::DEVICE_LEN_MAX as u64),
         ("CLIENT_TEXT_LEN_MAX", limits::CLIENT_TEXT_LEN_MAX as u64),
         ("DEVICE_COUNT_MAX", limits::DEVICE_COUNT_MAX as u64),
         ("IN_FLIGHT_MAX", limits::IN_FLIGHT_MAX),
-        (
-            "HEARTBEAT_S_MIN",
-            u64::from(*limits::HEARTBEAT_S_RANGE.start()),
-        ),
-        (
-            "HEARTBEAT_S_MAX",
-            u64::from(*limits::HEARTBEAT_S_RANGE.end()),
-        ),
+        ("HEARTBEAT_S_MIN", u64::from(*limits::HEARTBEAT_S_RANGE.start())),
+        ("HEARTBEAT_S_MAX", u64::from(*limits::HEARTBEAT_S_RANGE.end())),
         ("VERSION", u64::from(limits::VERSION)),
     ];
     for (name, value) in expected {
@@ -134,9 +106,7 @@ fn the_examples_are_golden_vectors() {
     assert!(examples.len() >= 4);
     for (name, bytes) in examples {
         let file = format!("{name}.bin");
-        let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "vectors", "v1", &file]
-            .iter()
-            .collect();
+        let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "vectors", "v1", &file].iter().collect();
         assert_eq!(fs::read(path).ok(), Some(bytes), "{file}");
     }
 }

@@ -9,20 +9,12 @@ use crate::{
 
 /// Fields that no table of version 1 has.
 fn with_later_fields(table: Table) -> Table {
-    table
-        .with(40, Value::Text("of a later version"))
-        .with(41, Value::U64(u64::MAX))
-        .with(42, Value::Bytes(&[0xff; 9]))
+    table.with(40, Value::Text("of a later version")).with(41, Value::U64(u64::MAX)).with(42, Value::Bytes(&[0xff; 9]))
 }
 
 fn tables() -> [(&'static str, u8, Table); 5] {
-    let error = Table::empty()
-        .with(0, Value::U16(111))
-        .with(2, Value::Text("text"));
-    let goaway = Table::empty()
-        .with(0, Value::U16(303))
-        .with(1, Value::U32(250))
-        .with(2, Value::U32(1000));
+    let error = Table::empty().with(0, Value::U16(111)).with(2, Value::Text("text"));
+    let goaway = Table::empty().with(0, Value::U16(303)).with(1, Value::U32(250)).with(2, Value::U32(1000));
     [
         ("future-hello", frame_type::HELLO, Table::hello()),
         ("future-welcome", frame_type::WELCOME, Table::welcome()),
@@ -38,30 +30,12 @@ pub(crate) fn cases() -> Vec<Case> {
         .map(|(name, frame_type, table)| {
             let payload = with_later_fields(table).payload();
             let what = "A table with fields of a later version: they are not looked at.";
-            Case::new(
-                name,
-                what,
-                frame_type,
-                &payload,
-                Expect::Taken { exact: false },
-            )
+            Case::new(name, what, frame_type, &payload, Expect::Taken { exact: false })
         })
         .collect();
-    let skipped = |name, what, frame_type, payload: &[u8]| {
-        Case::new(name, what, frame_type, payload, Expect::Skipped)
-    };
-    cases.push(skipped(
-        "future-type-80",
-        "The first type that is skipped when it is not known.",
-        0x80,
-        b"whatever",
-    ));
-    cases.push(skipped(
-        "future-type-ff",
-        "The last one, without a payload.",
-        0xff,
-        b"",
-    ));
+    let skipped = |name, what, frame_type, payload: &[u8]| Case::new(name, what, frame_type, payload, Expect::Skipped);
+    cases.push(skipped("future-type-80", "The first type that is skipped when it is not known.", 0x80, b"whatever"));
+    cases.push(skipped("future-type-ff", "The last one, without a payload.", 0xff, b""));
     cases
 }
 
@@ -82,25 +56,17 @@ fn every_unknown_type_from_0x80_on_is_skipped() {
         assert_eq!(wire::decode(frame_type, b"whatever"), Ok(None));
     }
     let bytes = [&[8, 0, 0, 0x80], &b"whatever"[..]].concat();
-    assert!(matches!(
-        wire::cut(&bytes, PAYLOAD_LEN_MAX),
-        Ok(wire::Cut::Frame { len: 12, .. })
-    ));
+    assert!(matches!(wire::cut(&bytes, PAYLOAD_LEN_MAX), Ok(wire::Cut::Frame { len: 12, .. })));
 }
 
 #[test]
 fn features_and_versions_of_a_later_peer_are_handed_on() {
-    let table = Table::hello()
-        .with(1, Value::U16(u16::MAX))
-        .with(2, Value::U64(u64::MAX));
+    let table = Table::hello().with(1, Value::U16(u16::MAX)).with(2, Value::U64(u64::MAX));
     let payload = table.payload();
     let Ok(Some(Frame::Hello(hello))) = wire::decode(frame_type::HELLO, &payload) else {
         panic!("a later client's HELLO is refused");
     };
-    assert_eq!(
-        (hello.version_min, hello.version_max, hello.features),
-        (1, u16::MAX, u64::MAX)
-    );
+    assert_eq!((hello.version_min, hello.version_max, hello.features), (1, u16::MAX, u64::MAX));
 }
 
 #[test]

@@ -29,22 +29,10 @@ pub(crate) struct Case {
 }
 
 impl Case {
-    pub(crate) fn new(
-        name: &'static str,
-        what: &'static str,
-        frame_type: u8,
-        payload: &[u8],
-        expect: Expect,
-    ) -> Case {
+    pub(crate) fn new(name: &'static str, what: &'static str, frame_type: u8, payload: &[u8], expect: Expect) -> Case {
         let [a, b, c, ..] = payload.len().to_le_bytes();
         let bytes = [&[a, b, c, frame_type], payload].concat();
-        Case {
-            name,
-            what,
-            bytes,
-            payload_len_max: PAYLOAD_LEN_MAX,
-            expect,
-        }
+        Case { name, what, bytes, payload_len_max: PAYLOAD_LEN_MAX, expect }
     }
 
     fn json(&self) -> Value {
@@ -56,9 +44,7 @@ impl Case {
         });
         match self.expect {
             Expect::Taken { exact } => {
-                let frame = wire::decode(self.bytes[3], &self.bytes[4..])
-                    .expect(self.name)
-                    .expect(self.name);
+                let frame = wire::decode(self.bytes[3], &self.bytes[4..]).expect(self.name).expect(self.name);
                 json["outcome"] = "taken".into();
                 json["exact"] = exact.into();
                 json["fields"] = json::fields(&frame);
@@ -88,13 +74,7 @@ fn cases() -> Vec<Case> {
         expect: Expect::Taken { exact: true },
     });
     let refused = refusals::all().into_iter().map(|refusal| {
-        Case::new(
-            refusal.name,
-            refusal.what,
-            refusal.frame_type,
-            &refusal.payload,
-            Expect::Refused(refusal.code),
-        )
+        Case::new(refusal.name, refusal.what, refusal.frame_type, &refusal.payload, Expect::Refused(refusal.code))
     });
     let too_large = Case {
         name: "too-large",
@@ -110,30 +90,18 @@ fn cases() -> Vec<Case> {
         payload_len_max: PAYLOAD_LEN_MAX,
         expect: Expect::Incomplete,
     };
-    taken
-        .chain(refused)
-        .chain(future::cases())
-        .chain([too_large, incomplete])
-        .collect()
+    taken.chain(refused).chain(future::cases()).chain([too_large, incomplete]).collect()
 }
 
 fn path(file: &str) -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "vectors", "v1", file]
-        .iter()
-        .collect()
+    [env!("CARGO_MANIFEST_DIR"), "vectors", "v1", file].iter().collect()
 }
 
 /// Every file of the folder, without its ending.
 fn names_on_disk() -> BTreeSet<String> {
     let entries = fs::read_dir(path("")).expect("the folder of the vectors");
     entries
-        .map(|entry| {
-            entry
-                .expect("an entry")
-                .file_name()
-                .into_string()
-                .expect("a plain name")
-        })
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("a plain name"))
         .map(|file| file.split('.').next().expect("a stem").to_owned())
         .collect()
 }
@@ -161,17 +129,8 @@ fn names_of_cases_are_unique() {
 fn every_case_is_on_the_disk_as_it_would_be_written() {
     let on_disk = names_on_disk();
     for case in cases() {
-        assert!(
-            on_disk.contains(case.name),
-            "{} is missing: write the vectors",
-            case.name
-        );
-        assert_eq!(
-            fs::read(path(&format!("{}.bin", case.name))).ok(),
-            Some(case.bytes.clone()),
-            "{}.bin",
-            case.name
-        );
+        assert!(on_disk.contains(case.name), "{} is missing: write the vectors", case.name);
+        assert_eq!(fs::read(path(&format!("{}.bin", case.name))).ok(), Some(case.bytes.clone()), "{}.bin", case.name);
         // By meaning: whether keys are sorted depends on what else is built in the workspace.
         let text = fs::read_to_string(path(&format!("{}.json", case.name))).expect("its meaning");
         let json: Value = serde_json::from_str(&text).expect("JSON");
@@ -189,15 +148,9 @@ fn every_vector_becomes_what_it_says() {
 }
 
 fn check(name: &str, bytes: &[u8], json: &Value) {
-    let payload_len_max = json["payload_len_max"]
-        .as_u64()
-        .and_then(|max| usize::try_from(max).ok());
+    let payload_len_max = json["payload_len_max"].as_u64().and_then(|max| usize::try_from(max).ok());
     let (frame_type, payload) = match cut(bytes, payload_len_max.expect("a limit")) {
-        Ok(Cut::Frame {
-            frame_type,
-            payload,
-            len,
-        }) => {
+        Ok(Cut::Frame { frame_type, payload, len }) => {
             assert_eq!(len, bytes.len(), "{name}");
             (frame_type, payload)
         }

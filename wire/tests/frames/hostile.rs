@@ -34,9 +34,7 @@ pub(crate) const TABLES: &str = "many-tables.bin";
 pub(crate) const STRINGS: &str = "large-strings.bin";
 
 pub(crate) fn path(name: &str) -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "vectors", "hostile", name]
-        .iter()
-        .collect()
+    [env!("CARGO_MANIFEST_DIR"), "vectors", "hostile", name].iter().collect()
 }
 
 /// A buffer of little-endian 32-bit words.
@@ -98,50 +96,24 @@ fn many_tables_from_few_bytes_are_refused_after_a_few() {
     let buffer = vector(TABLES);
     let a_million = VerifierOptions::default();
     assert_eq!(a_million.max_tables, 1_000_000);
-    assert_eq!(
-        verdict(&a_million, &buffer),
-        Some(InvalidFlatbuffer::TooManyTables),
-        "the defaults walk a million"
-    );
+    assert_eq!(verdict(&a_million, &buffer), Some(InvalidFlatbuffer::TooManyTables), "the defaults walk a million");
 
     // Ours stop at the depth or at the count, whichever comes first; each alone is enough.
-    assert_eq!(
-        verdict(&verifier_options(), &buffer),
-        Some(InvalidFlatbuffer::DepthLimitReached)
-    );
+    assert_eq!(verdict(&verifier_options(), &buffer), Some(InvalidFlatbuffer::DepthLimitReached));
     assert_eq!(verifier_options().max_depth, 4);
-    let by_count = VerifierOptions {
-        max_depth: 64,
-        ..verifier_options()
-    };
-    assert_eq!(
-        verdict(&by_count, &buffer),
-        Some(InvalidFlatbuffer::TooManyTables)
-    );
+    let by_count = VerifierOptions { max_depth: 64, ..verifier_options() };
+    assert_eq!(verdict(&by_count, &buffer), Some(InvalidFlatbuffer::TooManyTables));
     assert_eq!(verifier_options().max_tables, 16);
 }
 
 #[test]
 fn large_strings_from_few_bytes_are_refused_before_they_grow() {
     let buffer = vector(STRINGS);
-    let below_240_mb = VerifierOptions {
-        max_apparent_size: 240_000_000,
-        ..VerifierOptions::default()
-    };
-    assert_eq!(
-        verdict(&below_240_mb, &buffer),
-        Some(InvalidFlatbuffer::ApparentSizeTooLarge)
-    );
-    assert_eq!(
-        verdict(&VerifierOptions::default(), &buffer),
-        None,
-        "the defaults take it"
-    );
+    let below_240_mb = VerifierOptions { max_apparent_size: 240_000_000, ..VerifierOptions::default() };
+    assert_eq!(verdict(&below_240_mb, &buffer), Some(InvalidFlatbuffer::ApparentSizeTooLarge));
+    assert_eq!(verdict(&VerifierOptions::default(), &buffer), None, "the defaults take it");
 
-    assert_eq!(
-        verdict(&verifier_options(), &buffer),
-        Some(InvalidFlatbuffer::ApparentSizeTooLarge)
-    );
+    assert_eq!(verdict(&verifier_options(), &buffer), Some(InvalidFlatbuffer::ApparentSizeTooLarge));
     assert_eq!(verifier_options().max_apparent_size, 131_072);
 }
 
@@ -158,10 +130,7 @@ fn as_control_frames_both_are_refused() {
 #[test]
 fn the_limits_leave_room_for_the_largest_honest_hello() {
     let long: &'static str = "t".repeat(60_000).leak();
-    let payload = Table::hello()
-        .with(4, Value::Text(long))
-        .with(14, Value::Text("client"))
-        .payload();
+    let payload = Table::hello().with(4, Value::Text(long)).with(14, Value::Text("client")).payload();
     assert!(payload.len() > 60_000);
     assert!(wire::decode(frame_type::HELLO, &payload).is_ok());
 }
@@ -170,10 +139,7 @@ fn the_limits_leave_room_for_the_largest_honest_hello() {
 fn one_string_behind_many_fields_is_refused_before_it_is_read_often() {
     // Field after field points to the same 62,000 bytes: three of them are more than a control frame may seem to hold.
     let long: &'static str = "t".repeat(62_000).leak();
-    let payload = Table::hello()
-        .with(4, Value::Text(long))
-        .shared(&[3, 5, 7, 14, 15], 4)
-        .payload();
+    let payload = Table::hello().with(4, Value::Text(long)).shared(&[3, 5, 7, 14, 15], 4).payload();
     assert!(payload.len() < 65_536);
     let error = refused(frame_type::HELLO, &payload);
     assert_eq!(error.to_string(), "HELLO: its table does not verify");

@@ -55,11 +55,7 @@ impl Random {
     /// Mostly small numbers, sometimes any, so that edges are met.
     fn number(&mut self) -> u64 {
         let bits = self.below(65);
-        if bits == 0 {
-            0
-        } else {
-            self.next() >> (64 - bits)
-        }
+        if bits == 0 { 0 } else { self.next() >> (64 - bits) }
     }
 
     fn bytes(&mut self, len: usize) -> Vec<u8> {

@@ -3,9 +3,8 @@
 use wire::{
     Counter, Cut, DeviceNo, Frame, Id, Incarnation, Mid, Name, cut,
     frame::{
-        Credential, Credit, Deliver, DeliverAck, ErrorInfo, Gap, GoAway, Hello, Logout, Marks,
-        Ping, Presence, Presences, Read, ReceiptMark, Receipts, SafeBy, Send, SendAck, SendAcks,
-        SendFlags, SendNack, Typing, Welcome,
+        Credential, Credit, Deliver, DeliverAck, ErrorInfo, Gap, GoAway, Hello, Logout, Marks, Ping, Presence,
+        Presences, Read, ReceiptMark, Receipts, SafeBy, Send, SendAck, SendAcks, SendFlags, SendNack, Typing, Welcome,
     },
     frame_type,
     limits::PAYLOAD_LEN_MAX,
@@ -68,53 +67,16 @@ fn with_any_frame(random: &mut Random, check: &dyn Fn(&Frame<'_>)) {
 
 #[expect(clippy::cast_possible_truncation, reason = "any number will do")]
 fn with_any_message(random: &mut Random, parts: &Parts, check: &dyn Fn(&Frame<'_>)) {
-    let Parts {
-        user,
-        conversation,
-        ref body,
-        a,
-        flags,
-        ..
-    } = *parts;
+    let Parts { user, conversation, ref body, a, flags, .. } = *parts;
     let mid = any_mid(random);
     let span = random.next() % mid.counter().0.min(64);
     let kind = a as u8;
-    check(&Frame::Send(Send {
-        mid,
-        span: span as u8,
-        flags,
-        kind,
-        to: conversation,
-        body,
-    }));
-    check(&Frame::Deliver(Deliver {
-        id: Id(a | 1),
-        mid,
-        flags,
-        kind,
-        from: user,
-        to: conversation,
-        body,
-    }));
+    check(&Frame::Send(Send { mid, span: span as u8, flags, kind, to: conversation, body }));
+    check(&Frame::Deliver(Deliver { id: Id(a | 1), mid, flags, kind, from: user, to: conversation, body }));
     let ephemeral = SendFlags(flags.0 | SendFlags::EPHEMERAL);
     let mid = Mid::new(mid.device_no(), Counter(0));
-    check(&Frame::Send(Send {
-        mid,
-        span: 0,
-        flags: ephemeral,
-        kind,
-        to: user,
-        body,
-    }));
-    check(&Frame::Deliver(Deliver {
-        id: Id::NONE,
-        mid,
-        flags: ephemeral,
-        kind,
-        from: user,
-        to: user,
-        body,
-    }));
+    check(&Frame::Send(Send { mid, span: 0, flags: ephemeral, kind, to: user, body }));
+    check(&Frame::Deliver(Deliver { id: Id::NONE, mid, flags: ephemeral, kind, from: user, to: user, body }));
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "any number will do")]
@@ -130,20 +92,11 @@ fn with_any_list(random: &mut Random, parts: &Parts, check: &dyn Fn(&Frame<'_>))
     let mark = |random: &mut Random| {
         let device_no = random.number() as u16;
         let (delivered, read) = (counter(random), counter(random) - 1);
-        ReceiptMark {
-            delivered: mid(device_no, delivered),
-            read: mid(device_no, read),
-        }
+        ReceiptMark { delivered: mid(device_no, delivered), read: mid(device_no, read) }
     };
     let marks: Vec<_> = (0..parts.count).map(|_| mark(random)).collect();
-    let Parts {
-        user, conversation, ..
-    } = *parts;
-    check(&Frame::Receipt(Receipts {
-        from: user,
-        conversation,
-        marks: Marks::List(&marks),
-    }));
+    let Parts { user, conversation, .. } = *parts;
+    check(&Frame::Receipt(Receipts { from: user, conversation, marks: Marks::List(&marks) }));
 
     let state = |random: &mut Random| Presence {
         state: random.next() as u8,
@@ -156,52 +109,21 @@ fn with_any_list(random: &mut Random, parts: &Parts, check: &dyn Fn(&Frame<'_>))
 
 #[expect(clippy::cast_possible_truncation, reason = "any number will do")]
 fn with_any_state(random: &mut Random, parts: &Parts, check: &dyn Fn(&Frame<'_>)) {
-    let Parts {
-        user,
-        conversation,
-        a,
-        b,
-        ..
-    } = *parts;
+    let Parts { user, conversation, a, b, .. } = *parts;
     check(&Frame::Ping(Ping { token: a as u32 }));
     check(&Frame::Pong(Ping { token: b as u32 }));
-    check(&Frame::SendNack(SendNack {
-        counter: Counter(counter(random)),
-        code: a as u16,
-    }));
+    check(&Frame::SendNack(SendNack { counter: Counter(counter(random)), code: a as u16 }));
     check(&Frame::DeliverAck(DeliverAck { id: Id(a) }));
-    check(&Frame::Read(Read {
-        mid: any_mid(random),
-        from: user,
-        conversation,
-    }));
-    check(&Frame::Typing(Typing {
-        state: a as u8,
-        peer: user,
-        conversation,
-    }));
-    check(&Frame::Credit(Credit {
-        entries: a as u32 | 1,
-        bytes: b as u32 | 1,
-    }));
+    check(&Frame::Read(Read { mid: any_mid(random), from: user, conversation }));
+    check(&Frame::Typing(Typing { state: a as u8, peer: user, conversation }));
+    check(&Frame::Credit(Credit { entries: a as u32 | 1, bytes: b as u32 | 1 }));
     let (first, last) = (Id((a | 1).min(b | 1)), Id((a | 1).max(b | 1)));
-    check(&Frame::Gap(Gap {
-        first,
-        last,
-        reason: b as u8,
-    }));
+    check(&Frame::Gap(Gap { first, last, reason: b as u8 }));
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "any number will do")]
 fn with_any_control(random: &mut Random, parts: &Parts, check: &dyn Fn(&Frame<'_>)) {
-    let Parts {
-        user,
-        conversation,
-        ref body,
-        a,
-        b,
-        ..
-    } = *parts;
+    let Parts { user, conversation, ref body, a, b, .. } = *parts;
     let ticket = [&[1], &body[..]].concat();
     let in_flight = random.below(65) as u64;
     let highest_sent = Counter(in_flight.max(counter(random)));
@@ -224,17 +146,8 @@ fn with_any_control(random: &mut Random, parts: &Parts, check: &dyn Fn(&Frame<'_
         ..samples::welcome()
     }));
     let (code, text) = (a as u16, conversation.as_str());
-    check(&Frame::Error(ErrorInfo {
-        code,
-        frame_type: b as u8,
-        text,
-    }));
-    check(&Frame::GoAway(GoAway {
-        code,
-        slot_start_ms: a as u32,
-        slot_len_ms: b as u32,
-        text,
-    }));
+    check(&Frame::Error(ErrorInfo { code, frame_type: b as u8, text }));
+    check(&Frame::GoAway(GoAway { code, slot_start_ms: a as u32, slot_len_ms: b as u32, text }));
     check(&Frame::Logout(Logout { forget: a % 2 == 0 }));
 }
 
@@ -244,20 +157,11 @@ fn what_was_encoded_decodes_to_itself() {
     for round in 0..5_000 {
         with_any_frame(&mut random, &|frame| {
             let bytes = encoded(frame);
-            let Ok(Cut::Frame {
-                frame_type,
-                payload,
-                len,
-            }) = cut(&bytes, PAYLOAD_LEN_MAX)
-            else {
+            let Ok(Cut::Frame { frame_type, payload, len }) = cut(&bytes, PAYLOAD_LEN_MAX) else {
                 panic!("round {round}: not a whole frame: {frame:?}");
             };
             assert_eq!(len, bytes.len());
-            assert_eq!(
-                wire::decode(frame_type, payload).as_ref(),
-                Ok(&Some(frame.clone())),
-                "round {round}"
-            );
+            assert_eq!(wire::decode(frame_type, payload).as_ref(), Ok(&Some(frame.clone())), "round {round}");
         });
     }
 }
@@ -298,19 +202,14 @@ fn random_bytes_never_panic_and_mean_one_thing_when_taken() {
             decode_and_encode(frame_type, &bytes, &mut taken);
         }
     }
-    assert!(
-        taken > 1000,
-        "only {taken} were taken: the test has lost its aim"
-    );
+    assert!(taken > 1000, "only {taken} were taken: the test has lost its aim");
 }
 
 #[test]
 fn damaged_frames_never_panic_and_mean_one_thing_when_taken() {
     let mut random = Random(3);
-    let frames: Vec<_> = samples::all()
-        .iter()
-        .map(|sample| (sample.frame.frame_type(), payload(&sample.frame)))
-        .collect();
+    let frames: Vec<_> =
+        samples::all().iter().map(|sample| (sample.frame.frame_type(), payload(&sample.frame))).collect();
     let mut taken = 0;
     for _ in 0..1000 {
         for (frame_type, whole) in &frames {
@@ -329,8 +228,5 @@ fn damaged_frames_never_panic_and_mean_one_thing_when_taken() {
             decode_and_encode(*frame_type, &bytes, &mut taken);
         }
     }
-    assert!(
-        taken > 1000,
-        "only {taken} were taken: the test has lost its aim"
-    );
+    assert!(taken > 1000, "only {taken} were taken: the test has lost its aim");
 }

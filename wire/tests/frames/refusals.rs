@@ -37,18 +37,8 @@ fn each_refusal_has_its_code_and_names_its_frame() {
             Ok(frame) => panic!("{} was taken: {frame:?}", case.name),
         };
         assert_eq!(error.code(), case.code, "{}: {error}", case.name);
-        assert_eq!(
-            error.frame_type(),
-            case.frame_type,
-            "{}: {error}",
-            case.name
-        );
-        assert_eq!(
-            error.is_fatal(),
-            case.code != Code::UnknownType,
-            "{}: {error}",
-            case.name
-        );
+        assert_eq!(error.frame_type(), case.frame_type, "{}: {error}", case.name);
+        assert_eq!(error.is_fatal(), case.code != Code::UnknownType, "{}: {error}", case.name);
     }
 }
 
@@ -73,11 +63,7 @@ fn a_frame_cut_at_any_byte_is_refused_unless_it_is_a_whole_shorter_one() {
                     let frame = frame.expect("a known type");
                     let is_open_ended = matches!(
                         frame,
-                        Frame::Send(_)
-                            | Frame::Deliver(_)
-                            | Frame::SendAck(_)
-                            | Frame::Receipt(_)
-                            | Frame::Presence(_)
+                        Frame::Send(_) | Frame::Deliver(_) | Frame::SendAck(_) | Frame::Receipt(_) | Frame::Presence(_)
                     );
                     assert!(is_open_ended, "{} cut to {len}", sample.name);
                     assert_eq!(payload(&frame), cut, "{} cut to {len}", sample.name);
@@ -98,10 +84,7 @@ fn every_unknown_type_below_0x80_is_refused_and_the_connection_stays() {
 
 #[test]
 fn every_type_has_one_sample_at_least() {
-    let sampled: Vec<u8> = samples::all()
-        .iter()
-        .map(|sample| sample.frame.frame_type())
-        .collect();
+    let sampled: Vec<u8> = samples::all().iter().map(|sample| sample.frame.frame_type()).collect();
     for (number, name) in t::ALL {
         assert!(sampled.contains(number), "{name}");
     }
@@ -127,11 +110,7 @@ fn each_single_reserved_bit_is_refused() {
             let mut bytes = payload(&frame);
             bytes[index] = 1 << bit;
             let error = refused(frame_type, &bytes);
-            assert_eq!(
-                error,
-                WireError::ReservedBits { frame_type },
-                "{name}, byte {index}, bit {bit}"
-            );
+            assert_eq!(error, WireError::ReservedBits { frame_type }, "{name}, byte {index}, bit {bit}");
         }
     }
 }
@@ -140,19 +119,13 @@ fn each_single_reserved_bit_is_refused() {
 #[should_panic(expected = "does not fit into a frame")]
 fn encoding_a_payload_above_16_mib_is_the_callers_error() {
     let body = vec![0; PAYLOAD_LEN_MAX];
-    encoded(&Frame::Send(wire::frame::Send {
-        body: &body,
-        ..samples::send()
-    }));
+    encoded(&Frame::Send(wire::frame::Send { body: &body, ..samples::send() }));
 }
 
 #[test]
 fn errors_say_what_is_wrong_in_words() {
     let words = refused(t::CREDIT, &[0; 8]).to_string();
-    assert_eq!(
-        words,
-        "CREDIT: a credit of 0 entries or 0 bytes would let nothing through"
-    );
+    assert_eq!(words, "CREDIT: a credit of 0 entries or 0 bytes would let nothing through");
     let words = refused(t::SEND, &payload(&Frame::Ping(Ping { token: 1 }))).to_string();
     assert_eq!(words, "SEND: shorter than its struct");
 }

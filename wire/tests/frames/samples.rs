@@ -3,9 +3,8 @@
 use wire::{
     Code, Counter, Device, DeviceNo, Frame, Id, Incarnation, Mid, Name,
     frame::{
-        Credential, Credit, Deliver, DeliverAck, ErrorInfo, Gap, GoAway, Hello, Logout, Marks,
-        Ping, Presence, Presences, Read, ReceiptMark, Receipts, SafeBy, Send, SendAck, SendAcks,
-        SendFlags, SendNack, Typing, Welcome,
+        Credential, Credit, Deliver, DeliverAck, ErrorInfo, Gap, GoAway, Hello, Logout, Marks, Ping, Presence,
+        Presences, Read, ReceiptMark, Receipts, SafeBy, Send, SendAck, SendAcks, SendFlags, SendNack, Typing, Welcome,
     },
 };
 
@@ -16,8 +15,7 @@ pub(crate) struct Sample {
 }
 
 pub(crate) const NAME_64: &str = "a-name-of-64-bytes.0123456789.ABCDEFGHIJKLMNOPQRSTUVWXYZ@x+y:z=_";
-pub(crate) const GROUP_64: &str =
-    "#group-of-64-bytes.0123456789.ABCDEFGHIJKLMNOPQRSTUVWXYZ@x+y:z=_";
+pub(crate) const GROUP_64: &str = "#group-of-64-bytes.0123456789.ABCDEFGHIJKLMNOPQRSTUVWXYZ@x+y:z=_";
 pub(crate) const DEVICE_32: &str = "a-device-of-32-bytes.0123456789A";
 
 pub(crate) fn name(text: &'static str) -> Name<'static> {
@@ -44,10 +42,7 @@ pub(crate) fn hello() -> Hello<'static> {
         lowest_unresolved: Counter(1),
         highest_sent: Counter(0),
         last_id: Id::NONE,
-        credit: Credit {
-            entries: 256,
-            bytes: 1 << 20,
-        },
+        credit: Credit { entries: 256, bytes: 1 << 20 },
         client_name: "example",
         client_version: "1.0.0",
     }
@@ -71,14 +66,7 @@ pub(crate) fn welcome() -> Welcome<'static> {
 }
 
 pub(crate) fn send() -> Send<'static> {
-    Send {
-        mid: mid(1, 1),
-        span: 0,
-        flags: SendFlags(0),
-        kind: 0,
-        to: name("bob"),
-        body: b"hello",
-    }
+    Send { mid: mid(1, 1), span: 0, flags: SendFlags(0), kind: 0, to: name("bob"), body: b"hello" }
 }
 
 pub(crate) fn deliver() -> Deliver<'static> {
@@ -120,19 +108,8 @@ fn sample(name: &'static str, what: &'static str, frame: Frame<'static>) -> Samp
 fn sends() -> Vec<Sample> {
     let ephemeral = SendFlags(SendFlags::EPHEMERAL);
     vec![
-        sample(
-            "send",
-            "The first message of device 1.",
-            Frame::Send(send()),
-        ),
-        sample(
-            "send-empty-body",
-            "A body may be empty.",
-            Frame::Send(Send {
-                body: b"",
-                ..send()
-            }),
-        ),
+        sample("send", "The first message of device 1.", Frame::Send(send())),
+        sample("send-empty-body", "A body may be empty.", Frame::Send(Send { body: b"", ..send() })),
         sample(
             "send-widest",
             "The largest device_no, counter and span, every flag but ephemeral, a name of 64 bytes.",
@@ -148,87 +125,42 @@ fn sends() -> Vec<Sample> {
         sample(
             "send-group",
             "To a group, whose name is 64 bytes with its #.",
-            Frame::Send(Send {
-                to: name(GROUP_64),
-                ..send()
-            }),
+            Frame::Send(Send { to: name(GROUP_64), ..send() }),
         ),
         sample(
             "send-ephemeral",
             "Ephemeral: counter and span are 0.",
-            Frame::Send(Send {
-                mid: mid(3, 0),
-                flags: ephemeral,
-                ..send()
-            }),
+            Frame::Send(Send { mid: mid(3, 0), flags: ephemeral, ..send() }),
         ),
         sample(
             "send-lowest-unresolved-one",
             "Counter 64 with span 63: the lowest unresolved is 1.",
-            Frame::Send(Send {
-                mid: mid(1, 64),
-                span: 63,
-                ..send()
-            }),
+            Frame::Send(Send { mid: mid(1, 64), span: 63, ..send() }),
         ),
     ]
 }
 
 fn outcomes() -> Vec<Sample> {
-    const ACK: SendAck = SendAck {
-        counter: Counter(1),
-        safe_by: SafeBy::Received,
-        self_id: Id::NONE,
-    };
+    const ACK: SendAck = SendAck { counter: Counter(1), safe_by: SafeBy::Received, self_id: Id::NONE };
     const ACKS: &[SendAck] = &[
-        SendAck {
-            counter: Counter(7),
-            safe_by: SafeBy::Stored,
-            self_id: Id(1_700_000_000_000_007),
-        },
-        SendAck {
-            counter: Counter(9),
-            safe_by: SafeBy::Duplicate,
-            self_id: Id::NONE,
-        },
-        SendAck {
-            counter: Counter::MAX,
-            safe_by: SafeBy::Received,
-            self_id: Id(u64::MAX),
-        },
+        SendAck { counter: Counter(7), safe_by: SafeBy::Stored, self_id: Id(1_700_000_000_000_007) },
+        SendAck { counter: Counter(9), safe_by: SafeBy::Duplicate, self_id: Id::NONE },
+        SendAck { counter: Counter::MAX, safe_by: SafeBy::Received, self_id: Id(u64::MAX) },
     ];
     vec![
         sample("ping", "A ping.", Frame::Ping(Ping { token: 0x0403_0201 })),
-        sample(
-            "pong",
-            "Its answer: the same token.",
-            Frame::Pong(Ping { token: 0x0403_0201 }),
-        ),
-        sample(
-            "send-ack",
-            "One entry.",
-            Frame::SendAck(SendAcks::List(&[ACK])),
-        ),
-        sample(
-            "send-ack-three",
-            "Three entries.",
-            Frame::SendAck(SendAcks::List(ACKS)),
-        ),
+        sample("pong", "Its answer: the same token.", Frame::Pong(Ping { token: 0x0403_0201 })),
+        sample("send-ack", "One entry.", Frame::SendAck(SendAcks::List(&[ACK]))),
+        sample("send-ack-three", "Three entries.", Frame::SendAck(SendAcks::List(ACKS))),
         sample(
             "send-nack",
             "Refused: no room to store it.",
-            Frame::SendNack(SendNack {
-                counter: Counter(2),
-                code: Code::StorageFull.number(),
-            }),
+            Frame::SendNack(SendNack { counter: Counter(2), code: Code::StorageFull.number() }),
         ),
         sample(
             "send-nack-unknown-code",
             "A code of a later version: kept as it is.",
-            Frame::SendNack(SendNack {
-                counter: Counter::MAX,
-                code: u16::MAX,
-            }),
+            Frame::SendNack(SendNack { counter: Counter::MAX, code: u16::MAX }),
         ),
     ]
 }
@@ -236,36 +168,21 @@ fn outcomes() -> Vec<Sample> {
 fn delivers() -> Vec<Sample> {
     let ephemeral = SendFlags(SendFlags::EPHEMERAL);
     vec![
-        sample(
-            "deliver",
-            "A message from alice to bob.",
-            Frame::Deliver(deliver()),
-        ),
+        sample("deliver", "A message from alice to bob.", Frame::Deliver(deliver())),
         sample(
             "deliver-group",
             "Through a group: `to` says which.",
-            Frame::Deliver(Deliver {
-                to: name("#team"),
-                ..deliver()
-            }),
+            Frame::Deliver(Deliver { to: name("#team"), ..deliver() }),
         ),
         sample(
             "deliver-self-copy",
             "What alice's other device wrote to bob, as alice's devices get it.",
-            Frame::Deliver(Deliver {
-                mid: mid(2, 5),
-                ..deliver()
-            }),
+            Frame::Deliver(Deliver { mid: mid(2, 5), ..deliver() }),
         ),
         sample(
             "deliver-ephemeral",
             "Ephemeral: id and counter are 0.",
-            Frame::Deliver(Deliver {
-                id: Id::NONE,
-                mid: mid(3, 0),
-                flags: ephemeral,
-                ..deliver()
-            }),
+            Frame::Deliver(Deliver { id: Id::NONE, mid: mid(3, 0), flags: ephemeral, ..deliver() }),
         ),
         sample(
             "deliver-widest",
@@ -288,43 +205,19 @@ fn limits() -> Vec<Sample> {
         sample(
             "deliver-ack",
             "Everything up to this id is committed.",
-            Frame::DeliverAck(DeliverAck {
-                id: Id(1_700_000_000_000_000),
-            }),
+            Frame::DeliverAck(DeliverAck { id: Id(1_700_000_000_000_000) }),
         ),
-        sample(
-            "credit",
-            "64 entries or 1 MiB.",
-            Frame::Credit(Credit {
-                entries: 64,
-                bytes: 1 << 20,
-            }),
-        ),
-        sample(
-            "credit-least",
-            "The least credit.",
-            Frame::Credit(Credit {
-                entries: 1,
-                bytes: 1,
-            }),
-        ),
+        sample("credit", "64 entries or 1 MiB.", Frame::Credit(Credit { entries: 64, bytes: 1 << 20 })),
+        sample("credit-least", "The least credit.", Frame::Credit(Credit { entries: 1, bytes: 1 })),
         sample(
             "gap",
             "A range was trimmed by its time to live.",
-            Frame::Gap(Gap {
-                first: Id(10),
-                last: Id(1_700_000_000_000_000),
-                reason: 1,
-            }),
+            Frame::Gap(Gap { first: Id(10), last: Id(1_700_000_000_000_000), reason: 1 }),
         ),
         sample(
             "gap-one",
             "One id, the largest; a reason of a later version is kept as it is.",
-            Frame::Gap(Gap {
-                first: Id(u64::MAX),
-                last: Id(u64::MAX),
-                reason: 255,
-            }),
+            Frame::Gap(Gap { first: Id(u64::MAX), last: Id(u64::MAX), reason: 255 }),
         ),
     ]
 }
@@ -335,103 +228,48 @@ fn reads_and_typing() -> Vec<Sample> {
         sample(
             "read",
             "Everything of alice's device 1 up to counter 5, in the conversation with her.",
-            Frame::Read(Read {
-                mid: mid(1, 5),
-                from: name("alice"),
-                conversation: name("alice"),
-            }),
+            Frame::Read(Read { mid: mid(1, 5), from: name("alice"), conversation: name("alice") }),
         ),
         sample(
             "read-group",
             "The same in a group.",
-            Frame::Read(Read {
-                mid: mid(1, 5),
-                from: name("alice"),
-                conversation,
-            }),
+            Frame::Read(Read { mid: mid(1, 5), from: name("alice"), conversation }),
         ),
         sample(
             "typing",
             "Typing to bob.",
-            Frame::Typing(Typing {
-                state: 1,
-                peer: name("bob"),
-                conversation: name("bob"),
-            }),
+            Frame::Typing(Typing { state: 1, peer: name("bob"), conversation: name("bob") }),
         ),
         sample(
             "typing-group",
             "Alice stopped typing in a group.",
-            Frame::Typing(Typing {
-                state: 0,
-                peer: name("alice"),
-                conversation,
-            }),
+            Frame::Typing(Typing { state: 0, peer: name("alice"), conversation }),
         ),
     ]
 }
 
 fn lists() -> Vec<Sample> {
-    let marks = |marks| {
-        Frame::Receipt(Receipts {
-            from: name("bob"),
-            conversation: name("bob"),
-            marks: Marks::List(marks),
-        })
-    };
+    let marks =
+        |marks| Frame::Receipt(Receipts { from: name("bob"), conversation: name("bob"), marks: Marks::List(marks) });
     let presences: &'static [Presence<'static>] = Vec::leak(vec![
-        Presence {
-            state: 0,
-            idle_min: u16::MAX,
-            user: name("bob"),
-        },
-        Presence {
-            state: 2,
-            idle_min: 90,
-            user: name(NAME_64),
-        },
+        Presence { state: 0, idle_min: u16::MAX, user: name("bob") },
+        Presence { state: 2, idle_min: 90, user: name(NAME_64) },
     ]);
-    let one: &'static [Presence<'static>] = Vec::leak(vec![Presence {
-        state: 1,
-        idle_min: 0,
-        user: name("alice"),
-    }]);
+    let one: &'static [Presence<'static>] = Vec::leak(vec![Presence { state: 1, idle_min: 0, user: name("alice") }]);
     let receipt_marks: &'static [ReceiptMark] = Vec::leak(vec![
-        ReceiptMark {
-            delivered: mid(1, 5),
-            read: mid(1, 3),
-        },
-        ReceiptMark {
-            delivered: mid(2, 9),
-            read: mid(2, 0),
-        },
+        ReceiptMark { delivered: mid(1, 5), read: mid(1, 3) },
+        ReceiptMark { delivered: mid(2, 9), read: mid(2, 0) },
     ]);
     vec![
-        sample(
-            "receipt",
-            "Bob's devices have this much of alice's two devices.",
-            marks(receipt_marks),
-        ),
-        sample(
-            "presence",
-            "One state.",
-            Frame::Presence(Presences::List(one)),
-        ),
-        sample(
-            "presence-two",
-            "Two states.",
-            Frame::Presence(Presences::List(presences)),
-        ),
+        sample("receipt", "Bob's devices have this much of alice's two devices.", marks(receipt_marks)),
+        sample("presence", "One state.", Frame::Presence(Presences::List(one))),
+        sample("presence-two", "Two states.", Frame::Presence(Presences::List(presences))),
     ]
 }
 
 fn hellos() -> Vec<Sample> {
     vec![
-        sample(
-            "hello",
-            "A new client, with a token.",
-            Frame::Hello(hello()),
-        ),
+        sample("hello", "A new client, with a token.", Frame::Hello(hello())),
         sample(
             "hello-back",
             "A client that was here before: a ticket, three unresolved messages, names of the greatest length.",
@@ -483,27 +321,11 @@ fn welcomes_and_ends() -> Vec<Sample> {
         sample(
             "goaway-slot",
             "The gateway drains: come back between 250 and 1,250 ms from now.",
-            Frame::GoAway(GoAway {
-                slot_start_ms: 250,
-                slot_len_ms: 1000,
-                ..GoAway::of(Code::Draining)
-            }),
+            Frame::GoAway(GoAway { slot_start_ms: 250, slot_len_ms: 1000, ..GoAway::of(Code::Draining) }),
         ),
-        sample(
-            "goaway",
-            "Replaced by a newer session.",
-            Frame::GoAway(GoAway::of(Code::Replaced)),
-        ),
-        sample(
-            "logout",
-            "Signs out.",
-            Frame::Logout(Logout { forget: false }),
-        ),
-        sample(
-            "logout-forget",
-            "Signs out, and the device goes.",
-            Frame::Logout(Logout { forget: true }),
-        ),
+        sample("goaway", "Replaced by a newer session.", Frame::GoAway(GoAway::of(Code::Replaced))),
+        sample("logout", "Signs out.", Frame::Logout(Logout { forget: false })),
+        sample("logout-forget", "Signs out, and the device goes.", Frame::Logout(Logout { forget: true })),
     ]
 }
 
@@ -521,11 +343,7 @@ fn errors() -> Vec<Sample> {
         sample(
             "error-empty",
             "About no frame, with a code of a later version and no text.",
-            Frame::Error(ErrorInfo {
-                code: 999,
-                frame_type: 0,
-                text: "",
-            }),
+            Frame::Error(ErrorInfo { code: 999, frame_type: 0, text: "" }),
         ),
     ]
 }

@@ -83,10 +83,7 @@ impl Table {
         builder.finished_data().to_vec()
     }
 
-    fn write(
-        &self,
-        builder: &mut FlatBufferBuilder<'_>,
-    ) -> WIPOffset<flatbuffers::TableFinishedWIPOffset> {
+    fn write(&self, builder: &mut FlatBufferBuilder<'_>) -> WIPOffset<flatbuffers::TableFinishedWIPOffset> {
         let mut offsets = BTreeMap::new();
         for (id, value) in &self.0 {
             let offset = match value {

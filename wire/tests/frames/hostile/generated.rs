@@ -19,9 +19,7 @@ pub mod hostile {
         type Inner = Node<'a>;
         #[inline]
         unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-            Self {
-                _tab: unsafe { ::flatbuffers::Table::new(buf, loc) },
-            }
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
         }
     }
 
@@ -34,12 +32,7 @@ pub mod hostile {
             Node { _tab: table }
         }
         #[allow(unused_mut)]
-        pub fn create<
-            'bldr: 'args,
-            'args: 'mut_bldr,
-            'mut_bldr,
-            A: ::flatbuffers::Allocator + 'bldr,
-        >(
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
             _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
             args: &'args NodeArgs<'args>,
         ) -> ::flatbuffers::WIPOffset<Node<'bldr>> {
@@ -54,22 +47,16 @@ pub mod hostile {
         }
 
         #[inline]
-        pub fn children(
-            &self,
-        ) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Node<'a>>>> {
+        pub fn children(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Node<'a>>>> {
             // Safety:
             // Created from valid Table for this object
             // which contains a valid value in this slot
             unsafe {
-                self._tab.get::<::flatbuffers::ForwardsUOffset<
-                    ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Node>>,
-                >>(Node::VT_CHILDREN, None)
+                self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Node>>>>(Node::VT_CHILDREN, None)
             }
         }
         #[inline]
-        pub fn names(
-            &self,
-        ) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<&'a str>>> {
+        pub fn names(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<&'a str>>> {
             // Safety:
             // Created from valid Table for this object
             // which contains a valid value in this slot
@@ -83,40 +70,23 @@ pub mod hostile {
 
     impl ::flatbuffers::Verifiable for Node<'_> {
         #[inline]
-        fn run_verifier(
-            v: &mut ::flatbuffers::Verifier,
-            pos: usize,
-        ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
             v.visit_table(pos)?
-                .visit_field::<::flatbuffers::ForwardsUOffset<
-                    ::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Node>>,
-                >>("children", Self::VT_CHILDREN, false)?
-                .visit_field::<::flatbuffers::ForwardsUOffset<
-                    ::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<&'_ str>>,
-                >>("names", Self::VT_NAMES, false)?
-                .finish();
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Node>>>>("children", Self::VT_CHILDREN, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<&'_ str>>>>("names", Self::VT_NAMES, false)?
+     .finish();
             Ok(())
         }
     }
     pub struct NodeArgs<'a> {
-        pub children: Option<
-            ::flatbuffers::WIPOffset<
-                ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Node<'a>>>,
-            >,
-        >,
-        pub names: Option<
-            ::flatbuffers::WIPOffset<
-                ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<&'a str>>,
-            >,
-        >,
+        pub children:
+            Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Node<'a>>>>>,
+        pub names: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<&'a str>>>>,
     }
     impl<'a> Default for NodeArgs<'a> {
         #[inline]
         fn default() -> Self {
-            NodeArgs {
-                children: None,
-                names: None,
-            }
+            NodeArgs { children: None, names: None }
         }
     }
 
@@ -128,32 +98,21 @@ pub mod hostile {
         #[inline]
         pub fn add_children(
             &mut self,
-            children: ::flatbuffers::WIPOffset<
-                ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<Node<'b>>>,
-            >,
+            children: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<Node<'b>>>>,
         ) {
-            self.fbb_
-                .push_slot_always::<::flatbuffers::WIPOffset<_>>(Node::VT_CHILDREN, children);
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Node::VT_CHILDREN, children);
         }
         #[inline]
         pub fn add_names(
             &mut self,
-            names: ::flatbuffers::WIPOffset<
-                ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<&'b str>>,
-            >,
+            names: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<&'b str>>>,
         ) {
-            self.fbb_
-                .push_slot_always::<::flatbuffers::WIPOffset<_>>(Node::VT_NAMES, names);
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Node::VT_NAMES, names);
         }
         #[inline]
-        pub fn new(
-            _fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-        ) -> NodeBuilder<'a, 'b, A> {
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> NodeBuilder<'a, 'b, A> {
             let start = _fbb.start_table();
-            NodeBuilder {
-                fbb_: _fbb,
-                start_: start,
-            }
+            NodeBuilder { fbb_: _fbb, start_: start }
         }
         #[inline]
         pub fn finish(self) -> ::flatbuffers::WIPOffset<Node<'a>> {

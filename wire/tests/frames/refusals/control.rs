@@ -16,31 +16,12 @@ use crate::{
 };
 
 pub(super) fn all() -> Vec<Refusal> {
-    let groups = [
-        not_a_table(),
-        credentials(),
-        names(),
-        numbers(),
-        welcomes(),
-        unknown(),
-    ];
+    let groups = [not_a_table(), credentials(), names(), numbers(), welcomes(), unknown()];
     groups.into_iter().flatten().collect()
 }
 
-fn refusal(
-    name: &'static str,
-    code: Code,
-    frame_type: u8,
-    payload: Vec<u8>,
-    what: &'static str,
-) -> Refusal {
-    Refusal {
-        name,
-        what,
-        frame_type,
-        payload,
-        code,
-    }
+fn refusal(name: &'static str, code: Code, frame_type: u8, payload: Vec<u8>, what: &'static str) -> Refusal {
+    Refusal { name, what, frame_type, payload, code }
 }
 
 /// The first `len` bytes of the payload of a sample.
@@ -65,10 +46,7 @@ fn without(id: u16) -> Table {
 
 fn not_a_table() -> Vec<Refusal> {
     let mut not_utf8 = Table::hello().payload();
-    let at = not_utf8
-        .windows(5)
-        .position(|bytes| bytes == b"token")
-        .expect("it is there");
+    let at = not_utf8.windows(5).position(|bytes| bytes == b"token").expect("it is there");
     not_utf8[at] = 0xff;
     let prefixed = Table::hello().size_prefixed_payload();
     let malformed = |name, payload, what| refusal(name, Malformed, t::HELLO, payload, what);
@@ -88,21 +66,9 @@ fn credentials() -> Vec<Refusal> {
     let one = |name, table: Table, what| hello(name, OneCredential, &table, what);
     vec![
         one("hello-no-credential", without(4), "No credential."),
-        one(
-            "hello-empty-token",
-            with(4, Text("")),
-            "An empty credential is none.",
-        ),
-        one(
-            "hello-two-credentials",
-            with(5, Text("password")),
-            "A token and a password.",
-        ),
-        one(
-            "hello-token-and-ticket",
-            with(6, Bytes(b"ticket")),
-            "A token and a ticket.",
-        ),
+        one("hello-empty-token", with(4, Text("")), "An empty credential is none."),
+        one("hello-two-credentials", with(5, Text("password")), "A token and a password."),
+        one("hello-token-and-ticket", with(6, Bytes(b"ticket")), "A token and a ticket."),
     ]
 }
 
@@ -111,17 +77,9 @@ fn names() -> Vec<Refusal> {
     let bad = |name, table: Table, what| hello(name, BadName, &table, what);
     vec![
         bad("hello-no-user", without(3), "No user."),
-        bad(
-            "hello-group-user",
-            with(3, Text("#team")),
-            "A group cannot log in.",
-        ),
+        bad("hello-group-user", with(3, Text("#team")), "A group cannot log in."),
         bad("hello-no-device", without(7), "No device."),
-        bad(
-            "hello-device-33",
-            with(7, Text(DEVICE_33)),
-            "A device of 33 bytes.",
-        ),
+        bad("hello-device-33", with(7, Text(DEVICE_33)), "A device of 33 bytes."),
     ]
 }
 
@@ -130,39 +88,15 @@ fn numbers() -> Vec<Refusal> {
     let out = |name, table: Table, what| hello(name, OutOfRange, &table, what);
     let both = with(10, U64(1 << 48)).with(9, U64(1 << 48));
     vec![
-        out(
-            "hello-versions-reversed",
-            with(0, U16(2)),
-            "version_min above version_max.",
-        ),
+        out("hello-versions-reversed", with(0, U16(2)), "version_min above version_max."),
         out("hello-lowest-0", without(9), "lowest_unresolved 0."),
-        out(
-            "hello-lowest-high",
-            with(9, U64(2)),
-            "lowest_unresolved two above highest_sent.",
-        ),
-        out(
-            "hello-65-in-flight",
-            with(10, U64(65)),
-            "Counters 1 to 65 unresolved.",
-        ),
+        out("hello-lowest-high", with(9, U64(2)), "lowest_unresolved two above highest_sent."),
+        out("hello-65-in-flight", with(10, U64(65)), "Counters 1 to 65 unresolved."),
         out("hello-highest-49-bits", both, "A counter of 49 bits."),
         out("hello-no-credit", without(12), "Nothing could ever come."),
-        out(
-            "hello-no-credit-bytes",
-            with(13, U32(0)),
-            "Nothing could ever come.",
-        ),
-        out(
-            "hello-client-name-65",
-            with(14, Text(TEXT_65)),
-            "A client name of 65 bytes.",
-        ),
-        out(
-            "hello-client-version-65",
-            with(15, Text(TEXT_65)),
-            "A client version of 65 bytes.",
-        ),
+        out("hello-no-credit-bytes", with(13, U32(0)), "Nothing could ever come."),
+        out("hello-client-name-65", with(14, Text(TEXT_65)), "A client name of 65 bytes."),
+        out("hello-client-version-65", with(15, Text(TEXT_65)), "A client version of 65 bytes."),
     ]
 }
 
@@ -172,51 +106,21 @@ fn welcomes() -> Vec<Refusal> {
         refusal(name, OutOfRange, t::WELCOME, payload, what)
     };
     vec![
-        welcome(
-            "welcome-device-no-0",
-            2,
-            U16(0),
-            "The server's own device_no.",
-        ),
-        welcome(
-            "welcome-heartbeat-24",
-            6,
-            U32(24),
-            "A heartbeat below 25 s.",
-        ),
-        welcome(
-            "welcome-heartbeat-1681",
-            6,
-            U32(1681),
-            "A heartbeat above 1,680 s.",
-        ),
+        welcome("welcome-device-no-0", 2, U16(0), "The server's own device_no."),
+        welcome("welcome-heartbeat-24", 6, U32(24), "A heartbeat below 25 s."),
+        welcome("welcome-heartbeat-1681", 6, U32(1681), "A heartbeat above 1,680 s."),
         welcome("welcome-payload-0", 7, U32(0), "Nothing could be sent."),
-        welcome(
-            "welcome-payload-16-mib",
-            7,
-            U32(1 << 24),
-            "More than the header can say.",
-        ),
+        welcome("welcome-payload-16-mib", 7, U32(1 << 24), "More than the header can say."),
         welcome("welcome-in-flight-0", 8, U16(0), "Nothing could be sent."),
-        welcome(
-            "welcome-in-flight-65",
-            8,
-            U16(65),
-            "More than the window has.",
-        ),
+        welcome("welcome-in-flight-65", 8, U16(65), "More than the window has."),
     ]
 }
 
 fn unknown() -> Vec<Refusal> {
-    let unknown =
-        |name, frame_type, what| refusal(name, UnknownType, frame_type, vec![1, 2, 3], what);
+    let unknown = |name, frame_type, what| refusal(name, UnknownType, frame_type, vec![1, 2, 3], what);
     vec![
         unknown("unknown-00", 0x00, "Type 0 is never used."),
-        unknown(
-            "unknown-0e",
-            0x0e,
-            "The first hot type that version 1 does not know.",
-        ),
+        unknown("unknown-0e", 0x0e, "The first hot type that version 1 does not know."),
         unknown("unknown-7f", 0x7f, "The last type that must be known."),
     ]
 }

@@ -6,11 +6,7 @@ use super::Refusal;
 use crate::{payload, samples::named};
 
 pub(super) fn all() -> Vec<Refusal> {
-    include_str!("hot.txt")
-        .lines()
-        .filter(|line| !line.is_empty() && !line.starts_with("# "))
-        .map(refusal)
-        .collect()
+    include_str!("hot.txt").lines().filter(|line| !line.is_empty() && !line.starts_with("# ")).map(refusal).collect()
 }
 
 fn refusal(line: &'static str) -> Refusal {
@@ -23,13 +19,7 @@ fn refusal(line: &'static str) -> Refusal {
     for step in damage.split("; ") {
         damage_once(&mut payload, step);
     }
-    Refusal {
-        name,
-        what,
-        frame_type: frame.frame_type(),
-        payload,
-        code: code_named(code),
-    }
+    Refusal { name, what, frame_type: frame.frame_type(), payload, code: code_named(code) }
 }
 
 fn damage_once(bytes: &mut Vec<u8>, step: &str) {
