@@ -30,10 +30,8 @@ impl Random {
 /// How long to wait before connection attempt `failure_count + 1`, in microseconds: anything between half the first wait and
 /// a ceiling that doubles with each failure. Wide on purpose: after a restart of the gateway everybody draws at once.
 pub(crate) fn wait_us(backoff: Backoff, failure_count: u32, random: &mut Random) -> u64 {
-    let ceiling_ms = 2_u64
-        .saturating_pow(failure_count)
-        .saturating_mul(backoff.first_ms)
-        .min(backoff.max_ms.max(backoff.first_ms));
+    let ceiling_ms =
+        2_u64.saturating_pow(failure_count).saturating_mul(backoff.first_ms).min(backoff.max_ms.max(backoff.first_ms));
     random.between(backoff.first_ms * 500, ceiling_ms.saturating_mul(1000))
 }
 
@@ -43,14 +41,10 @@ mod tests {
 
     #[test]
     fn a_wait_stays_between_half_the_first_and_a_ceiling_that_doubles_up_to_the_longest() {
-        let backoff = Backoff {
-            first_ms: 100,
-            max_ms: 1_000,
-        };
+        let backoff = Backoff { first_ms: 100, max_ms: 1_000 };
         for (failure_count, ceiling_ms) in [(0, 100), (1, 200), (3, 800), (4, 1_000), (99, 1_000)] {
-            let waits: Vec<u64> = (0..1_000)
-                .map(|seed| wait_us(backoff, failure_count, &mut Random::new(seed)))
-                .collect();
+            let waits: Vec<u64> =
+                (0..1_000).map(|seed| wait_us(backoff, failure_count, &mut Random::new(seed))).collect();
             let (low, high) = (50_000, ceiling_ms * 1_000);
             assert!(waits.iter().all(|wait| (low..=high).contains(wait)));
             // Spread over the whole range, not gathered somewhere in it.
@@ -62,20 +56,14 @@ mod tests {
 
     #[test]
     fn a_longest_wait_below_the_first_does_not_count() {
-        let backoff = Backoff {
-            first_ms: 100,
-            max_ms: 0,
-        };
+        let backoff = Backoff { first_ms: 100, max_ms: 0 };
         let wait = wait_us(backoff, 7, &mut Random::new(1));
         assert!((50_000..=100_000).contains(&wait));
     }
 
     #[test]
     fn no_wait_at_all_can_be_had() {
-        let backoff = Backoff {
-            first_ms: 0,
-            max_ms: 0,
-        };
+        let backoff = Backoff { first_ms: 0, max_ms: 0 };
         assert_eq!(wait_us(backoff, 3, &mut Random::new(1)), 0);
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::mem;
 
-use wire::frame::{Ping, Send, SendFlags};
+use wire::frame::{Gap, Ping, Send, SendFlags};
 use wire::limits::{CLIENT_PAYLOAD_LEN_MAX, PAYLOAD_LEN_MAX};
 use wire::{Code, Counter, Cut, Deframer, DeviceNo, Frame, Id, Mid, Name, WireError};
 
@@ -127,11 +127,7 @@ impl<S: Store> Client<S> {
         if deframer.pending_len() == 0 {
             // Most reads are whole frames: these are decoded where they lie.
             while self.is_open()
-                && let Ok(Cut::Frame {
-                    frame_type,
-                    payload,
-                    len,
-                }) = wire::cut(rest, PAYLOAD_LEN_MAX)
+                && let Ok(Cut::Frame { frame_type, payload, len }) = wire::cut(rest, PAYLOAD_LEN_MAX)
             {
                 self.on_payload(frame_type, payload);
                 rest = rest.get(len..).unwrap_or_default();
@@ -233,13 +229,7 @@ impl<S: Store> Client<S> {
     ///
     /// # Errors
     /// [`SendError`]: nothing is sent.
-    pub fn send_ephemeral(
-        &mut self,
-        to: Name<'_>,
-        kind: u8,
-        flags: SendFlags,
-        body: &[u8],
-    ) -> Result<(), SendError> {
+    pub fn send_ephemeral(&mut self, to: Name<'_>, kind: u8, flags: SendFlags, body: &[u8]) -> Result<(), SendError> {
         self.check_len(to, body)?;
         let (true, Some(device_no)) = (self.is_welcomed(), self.ledger.device_no) else {
             return Err(SendError::NotWelcomed);
@@ -368,17 +358,18 @@ impl<S: Store> Client<S> {
             (Frame::SendAck(acks), true) => self.on_send_acks(acks),
             (Frame::SendNack(nack), true) => self.on_send_nack(*nack),
             (Frame::Deliver(deliver), true) => self.on_deliver(deliver),
-            (Frame::Gap(gap), true) => self.events.push_back(Event::Gap {
-                first: gap.first,
-                last: gap.last,
-                reason: gap.reason,
-            }),
+            (Frame::Gap(gap), true) => self.on_gap(*gap),
             // Heard, and that is all there is to it.
             (Frame::Pong(_), true) => {}
             // What this client neither asked for nor shows.
             (Frame::Receipt(_) | Frame::Typing(_) | Frame::Presence(_), true) => {}
             _ => self.close(Some(Code::OutOfState), Next::BackOff),
         }
+    }
+
+    fn on_gap(&mut self, gap: Gap) {
+        let Gap { first, last, reason } = gap;
+        self.events.push_back(Event::Gap { first, last, reason });
     }
 
     /// What came is not a frame. An unknown type is no reason to part.
@@ -395,9 +386,7 @@ impl<S: Store> Client<S> {
     }
 
     fn check_len(&self, to: Name<'_>, body: &[u8]) -> Result<(), SendError> {
-        let max = self
-            .payload_len_max
-            .saturating_sub(SEND_HEAD_LEN + to.as_str().len());
+        let max = self.payload_len_max.saturating_sub(SEND_HEAD_LEN + to.as_str().len());
         match body.len() {
             len if len > max => Err(SendError::TooLarge { len, max }),
             _ => Ok(()),
@@ -410,11 +399,7 @@ impl<S: Store> Client<S> {
             return None;
         };
         let dead_at = session.heartbeat.dead_at();
-        Some(
-            session
-                .logout_deadline_us
-                .map_or(dead_at, |at| at.min(dead_at)),
-        )
+        Some(session.logout_deadline_us.map_or(dead_at, |at| at.min(dead_at)))
     }
 
     fn ping(&mut self) {

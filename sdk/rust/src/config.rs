@@ -37,10 +37,7 @@ impl Config {
             user,
             device,
             credential,
-            credit: Credit {
-                entries: 256,
-                bytes: 1 << 20,
-            },
+            credit: Credit { entries: 256, bytes: 1 << 20 },
             client_name: env!("CARGO_PKG_NAME").to_owned(),
             client_version: env!("CARGO_PKG_VERSION").to_owned(),
             outbox_len_max: 16 << 20,
@@ -61,10 +58,7 @@ pub struct Backoff {
 
 impl Default for Backoff {
     fn default() -> Backoff {
-        Backoff {
-            first_ms: 250,
-            max_ms: 30_000,
-        }
+        Backoff { first_ms: 250, max_ms: 30_000 }
     }
 }
 

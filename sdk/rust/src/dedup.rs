@@ -30,9 +30,7 @@ impl Seen {
     /// Whether this counter came, or is so old that it must have. O(log n), allocates nothing.
     pub fn has(&self, key: &SeenKey<'_>, counter: Counter) -> bool {
         let mut scratch = [0; KEY_LEN_MAX];
-        self.windows
-            .get(key.write(&mut scratch))
-            .is_some_and(|window| window.has(counter))
+        self.windows.get(key.write(&mut scratch)).is_some_and(|window| window.has(counter))
     }
 
     /// Every key, as [`Seen::insert_window`] takes it, with its window.
@@ -107,15 +105,8 @@ impl Window {
 
     /// Notes that it came. One that lies below the map is ignored.
     pub fn insert(&mut self, counter: Counter) {
-        if let Some(step) = counter
-            .0
-            .checked_sub(self.highest.0)
-            .filter(|step| *step > 0)
-        {
-            let shifted = u32::try_from(step)
-                .ok()
-                .and_then(|step| self.below.checked_shl(step))
-                .unwrap_or(0);
+        if let Some(step) = counter.0.checked_sub(self.highest.0).filter(|step| *step > 0) {
+            let shifted = u32::try_from(step).ok().and_then(|step| self.below.checked_shl(step)).unwrap_or(0);
             self.below = shifted | bit(step).unwrap_or(0);
             self.highest = counter;
         } else if let Some(bit) = bit(self.highest.0 - counter.0) {
@@ -197,11 +188,7 @@ mod tests {
             if counter + 64 < highest {
                 continue;
             }
-            assert_eq!(
-                window.has(Counter(counter)),
-                came.contains(&counter),
-                "{counter} after {highest}"
-            );
+            assert_eq!(window.has(Counter(counter)), came.contains(&counter), "{counter} after {highest}");
             window.insert(Counter(counter));
             came.insert(counter);
         }
@@ -210,19 +197,9 @@ mod tests {
     #[test]
     fn a_direct_message_and_one_through_a_group_are_counted_apart() {
         let name = |text: &'static str| Name::parse(text.as_bytes()).expect("a name");
-        let direct = SeenKey {
-            from: name("alice"),
-            device_no: DeviceNo(1),
-            conversation: name("alice"),
-        };
-        let group = SeenKey {
-            conversation: name("#all"),
-            ..direct
-        };
-        let other_device = SeenKey {
-            device_no: DeviceNo(2),
-            ..direct
-        };
+        let direct = SeenKey { from: name("alice"), device_no: DeviceNo(1), conversation: name("alice") };
+        let group = SeenKey { conversation: name("#all"), ..direct };
+        let other_device = SeenKey { device_no: DeviceNo(2), ..direct };
         let mut seen = Seen::default();
         seen.insert(&direct, Counter(80));
         assert!(seen.has(&direct, Counter(1)), "under the map");

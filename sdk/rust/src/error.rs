@@ -65,11 +65,6 @@ pub enum StoreError {
 impl StoreError {
     /// An error of the operating system.
     pub fn io(doing: &'static str, path: &Path, error: &io::Error) -> StoreError {
-        StoreError::Io {
-            doing,
-            path: path.display().to_string(),
-            kind: error.kind(),
-            text: error.to_string(),
-        }
+        StoreError::Io { doing, path: path.display().to_string(), kind: error.kind(), text: error.to_string() }
     }
 }

@@ -185,11 +185,7 @@ impl fmt::Debug for Received {
 
 /// The conversation of a delivered message: the group; or whom the user himself wrote to; or who wrote.
 pub(crate) fn conversation<'a>(own: Name<'_>, from: Name<'a>, to: Name<'a>) -> Name<'a> {
-    if to.is_group() || from == own {
-        to
-    } else {
-        from
-    }
+    if to.is_group() || from == own { to } else { from }
 }
 
 fn name_len(name: &str) -> u8 {

@@ -36,10 +36,7 @@ impl<S: Store> Client<S> {
             self.repeated(deliver)
         } else {
             let message = Received::new(deliver);
-            let is_kept = self.commit_or_fail(&Change::Received {
-                message: &message,
-                key,
-            });
+            let is_kept = self.commit_or_fail(&Change::Received { message: &message, key });
             if is_kept {
                 self.push_message(message);
             }
@@ -49,9 +46,7 @@ impl<S: Store> Client<S> {
             let delay_us = self.config.ack_delay_ms.min(ACK_DELAY_MS_MAX) * 1000;
             let credit = self.config.credit;
             let body_len = deliver.body.len();
-            session
-                .confirm
-                .add(self.now_us, delay_us, credit, deliver.id, body_len);
+            session.confirm.add(self.now_us, delay_us, credit, deliver.id, body_len);
         }
     }
 
@@ -61,17 +56,9 @@ impl<S: Store> Client<S> {
         if deliver.id <= self.ledger.last_id {
             return true;
         }
-        let is_kept = self.commit_or_fail(&Change::Moved {
-            from: deliver.from,
-            mid: deliver.mid,
-            id: deliver.id,
-        });
+        let is_kept = self.commit_or_fail(&Change::Moved { from: deliver.from, mid: deliver.mid, id: deliver.id });
         if is_kept {
-            self.events.push_back(Event::Moved {
-                from: deliver.from.into(),
-                mid: deliver.mid,
-                id: deliver.id,
-            });
+            self.events.push_back(Event::Moved { from: deliver.from.into(), mid: deliver.mid, id: deliver.id });
         }
         is_kept
     }
@@ -100,10 +87,7 @@ impl<S: Store> Client<S> {
 
     pub(crate) fn confirm_if_due(&mut self) {
         if let Phase::Welcomed(session) = &self.phase
-            && session
-                .confirm
-                .due_us()
-                .is_some_and(|due_us| due_us <= self.now_us)
+            && session.confirm.due_us().is_some_and(|due_us| due_us <= self.now_us)
         {
             self.confirm();
         }

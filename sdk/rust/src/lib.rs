@@ -29,4 +29,4 @@ pub use client::Fault;
 pub use config::{Backoff, Config, Credential};
 pub use error::{SendError, StoreError};
 pub use event::{Event, Received, Welcomed};
-pub use store::{Change, MemoryStore, NoStore, State, Store};
+pub use store::{Change, FileStore, MemoryStore, NoStore, State, Store};

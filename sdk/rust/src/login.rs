@@ -28,9 +28,7 @@ impl<S: Store> Client<S> {
     /// Puts HELLO into the transmit buffer of a new connection.
     pub(crate) fn greet(&mut self) {
         self.transmit.clear();
-        self.phase = Phase::Greeting {
-            deadline_us: self.now_us + ANSWER_TIMEOUT_US,
-        };
+        self.phase = Phase::Greeting { deadline_us: self.now_us + ANSWER_TIMEOUT_US };
         let credential = match &self.ticket {
             Some(ticket) => wire::frame::Credential::Ticket(ticket),
             None => self.config.credential.as_wire(),
@@ -64,8 +62,7 @@ impl<S: Store> Client<S> {
         }
         // The gateway has lost the end of this inbox. A last id above its head would one day hide entries that this client
         // never had.
-        if welcome.head < self.ledger.last_id && !self.commit_or_fail(&Change::LastId(welcome.head))
-        {
+        if welcome.head < self.ledger.last_id && !self.commit_or_fail(&Change::LastId(welcome.head)) {
             return;
         }
         self.failure_count = 0;
@@ -107,11 +104,7 @@ impl<S: Store> Client<S> {
                 }
             }
             // A ticket that is not taken is no verdict about the credential.
-            Some(wire::code::Retry::Never)
-                if is_about_credential(code) && self.ticket.is_some() =>
-            {
-                Next::BackOff
-            }
+            Some(wire::code::Retry::Never) if is_about_credential(code) && self.ticket.is_some() => Next::BackOff,
             Some(wire::code::Retry::Never) => Next::End { code: goaway.code },
             Some(wire::code::Retry::Now) => Next::BackOff,
             // A code of a later version: its slot tells what it is.
@@ -120,21 +113,14 @@ impl<S: Store> Client<S> {
         if !self.is_welcomed() {
             self.ticket = None;
         }
-        self.events.push_back(Event::Disconnect {
-            code: Some(goaway.code),
-        });
+        self.events.push_back(Event::Disconnect { code: Some(goaway.code) });
         self.leave(next);
     }
 
     /// Takes a new incarnation and numbers what is unresolved anew.
     pub(crate) fn take_incarnation(&mut self) -> Result<(), StoreError> {
         let incarnation = Incarnation(self.random.next());
-        let old: Vec<Counter> = self
-            .ledger
-            .outbox
-            .iter()
-            .map(|waiting| waiting.counter)
-            .collect();
+        let old: Vec<Counter> = self.ledger.outbox.iter().map(|waiting| waiting.counter).collect();
         self.commit(&Change::Incarnation(incarnation))?;
         let new = self.ledger.outbox.iter().map(|waiting| waiting.counter);
         for (old, new) in old.into_iter().zip(new).filter(|(old, new)| old != new) {
@@ -156,12 +142,9 @@ impl<S: Store> Client<S> {
         self.deframer = Deframer::new(wire::limits::PAYLOAD_LEN_MAX);
         self.phase = match next {
             Next::BackOff => {
-                let wait_us =
-                    backoff::wait_us(self.config.backoff, self.failure_count, &mut self.random);
+                let wait_us = backoff::wait_us(self.config.backoff, self.failure_count, &mut self.random);
                 self.failure_count = self.failure_count.saturating_add(1);
-                Phase::Waiting {
-                    at_us: self.now_us + wait_us,
-                }
+                Phase::Waiting { at_us: self.now_us + wait_us }
             }
             Next::At { us } => Phase::Waiting { at_us: us },
             Next::End { code } => {
@@ -175,19 +158,12 @@ impl<S: Store> Client<S> {
 
     /// A moment in GOAWAY's slot; without a slot, the usual wait.
     fn slot(&mut self, goaway: &GoAway<'_>) -> Next {
-        let (start_ms, len_ms) = (
-            u64::from(goaway.slot_start_ms),
-            u64::from(goaway.slot_len_ms),
-        );
+        let (start_ms, len_ms) = (u64::from(goaway.slot_start_ms), u64::from(goaway.slot_len_ms));
         if start_ms + len_ms == 0 {
             return Next::BackOff;
         }
-        let wait_us = self
-            .random
-            .between(start_ms * 1000, (start_ms + len_ms) * 1000);
-        Next::At {
-            us: self.now_us + wait_us,
-        }
+        let wait_us = self.random.between(start_ms * 1000, (start_ms + len_ms) * 1000);
+        Next::At { us: self.now_us + wait_us }
     }
 }
 
@@ -196,10 +172,7 @@ impl<S: Store> Client<S> {
 const ANSWER_TIMEOUT_US: u64 = HELLO_TIMEOUT.as_micros() as u64;
 
 fn is_about_credential(code: Option<Code>) -> bool {
-    matches!(
-        code,
-        Some(Code::BadCredential | Code::CredentialExpired | Code::CredentialUnsupported)
-    )
+    matches!(code, Some(Code::BadCredential | Code::CredentialExpired | Code::CredentialUnsupported))
 }
 
 /// As much of it as HELLO takes.

@@ -63,9 +63,12 @@ impl Waiting {
 
     /// The content.
     pub fn body(&self) -> &[u8] {
-        self.bytes
-            .get(self.to_len.into()..)
-            .expect("to_len <= bytes.len()")
+        self.bytes.get(self.to_len.into()..).expect("to_len <= bytes.len()")
+    }
+
+    /// As it was queued.
+    pub fn queued(&self) -> Queued<'_> {
+        Queued { counter: self.counter, to: self.to(), kind: self.kind, flags: self.flags, body: self.body() }
     }
 
     /// What it counts for in [`Config::outbox_len_max`](crate::Config::outbox_len_max), in bytes.
@@ -120,10 +123,7 @@ impl Outbox {
 
     /// Adds one with a counter above all that wait; one that is not above them is ignored.
     pub fn push(&mut self, waiting: Waiting) {
-        if self
-            .last()
-            .is_none_or(|last| last.counter < waiting.counter)
-        {
+        if self.last().is_none_or(|last| last.counter < waiting.counter) {
             self.len += waiting.kept_len();
             self.waiting.push_back(waiting);
         }
@@ -166,13 +166,10 @@ impl Outbox {
     }
 
     fn index(&self, counter: Counter) -> Option<usize> {
-        self.waiting
-            .binary_search_by_key(&counter, |waiting| waiting.counter)
-            .ok()
+        self.waiting.binary_search_by_key(&counter, |waiting| waiting.counter).ok()
     }
 
     fn index_above(&self, counter: Counter) -> usize {
-        self.waiting
-            .partition_point(|waiting| waiting.counter <= counter)
+        self.waiting.partition_point(|waiting| waiting.counter <= counter)
     }
 }

@@ -14,25 +14,20 @@ impl<S: Store> Client<S> {
         let Phase::Welcomed(session) = &self.phase else {
             return;
         };
-        let (Some(first), Some(last), Some(device_no)) = (
-            self.ledger.outbox.first(),
-            self.ledger.outbox.last(),
-            self.ledger.device_no,
-        ) else {
+        let (Some(first), Some(last), Some(device_no)) =
+            (self.ledger.outbox.first(), self.ledger.outbox.last(), self.ledger.device_no)
+        else {
             return;
         };
         let (lowest, after, boot) = (first.counter, session.offered, session.boot);
         // What was sent once may be sent again, even if the window has become smaller.
-        let window_end =
-            Counter(lowest.0 + session.in_flight_max - 1).max(self.ledger.highest_sent);
+        let window_end = Counter(lowest.0 + session.in_flight_max - 1).max(self.ledger.highest_sent);
         let through = last.counter.min(window_end);
         if through <= after {
             return;
         }
         // Kept before it leaves: a client that forgets what it has sent would give the number to another message.
-        if through > self.ledger.highest_sent
-            && !self.commit_or_fail(&Change::Offered { through, boot })
-        {
+        if through > self.ledger.highest_sent && !self.commit_or_fail(&Change::Offered { through, boot }) {
             return;
         }
         self.confirm();
@@ -80,11 +75,7 @@ impl<S: Store> Client<S> {
         };
         let known = waiting.boot == boot;
         if self.is_in_flight(nack.counter) && self.commit_or_fail(&Change::Resolved(nack.counter)) {
-            self.events.push_back(Event::Refused {
-                counter: nack.counter,
-                code: nack.code,
-                known,
-            });
+            self.events.push_back(Event::Refused { counter: nack.counter, code: nack.code, known });
             self.pump();
         }
     }
@@ -92,9 +83,7 @@ impl<S: Store> Client<S> {
     /// Whether the gateway may speak of it: offered on this connection and unresolved. (An outcome may come twice.)
     fn is_in_flight(&self, counter: Counter) -> bool {
         match &self.phase {
-            Phase::Welcomed(session) => {
-                counter <= session.offered && self.ledger.outbox.get(counter).is_some()
-            }
+            Phase::Welcomed(session) => counter <= session.offered && self.ledger.outbox.get(counter).is_some(),
             _ => false,
         }
     }

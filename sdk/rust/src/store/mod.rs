@@ -4,11 +4,14 @@
 //! client. An application with a database of its own implements [`Store`] over it and writes a received message into its own
 //! table in the same transaction: then not even a crash between commit and display can lose or double one.
 
+mod encoding;
+mod file;
 mod memory;
 mod state;
 
 pub use crate::dedup::{Seen, SeenKey, Window};
 pub use crate::outbox::{Outbox, Waiting};
+pub use file::{FileStore, Sync};
 pub use memory::{MemoryStore, NoStore};
 pub use state::{Ledger, State};
 

@@ -43,8 +43,7 @@ impl State {
             Change::Received { message, .. } => self.unread.push_back((*message).clone()),
             Change::Read => drop(self.unread.pop_front()),
             Change::Moved { from, mid, id } => {
-                let is_moved =
-                    |unread: &&mut Received| unread.mid == *mid && unread.from() == *from;
+                let is_moved = |unread: &&mut Received| unread.mid == *mid && unread.from() == *from;
                 if let Some(unread) = self.unread.iter_mut().find(is_moved) {
                     unread.id = *id;
                 }

@@ -9,15 +9,11 @@ use crate::pair::{Pair, Said, config, delivery};
 const SECOND_US: u64 = 1_000_000;
 
 fn disconnect(code: Code) -> Event {
-    Event::Disconnect {
-        code: Some(code.number()),
-    }
+    Event::Disconnect { code: Some(code.number()) }
 }
 
 fn ended(code: Code) -> Event {
-    Event::Ended {
-        code: code.number(),
-    }
+    Event::Ended { code: code.number() }
 }
 
 #[test]
@@ -26,15 +22,7 @@ fn a_new_client_wants_to_connect_at_once_and_says_hello() {
     assert_eq!(pair.client.connect_at(), Some(0));
     pair.connect();
     assert_eq!(pair.client.connect_at(), None);
-    assert!(matches!(
-        pair.said().as_slice(),
-        [Said::Hello {
-            lowest: 1,
-            highest: 0,
-            last_id: 0,
-            ..
-        }]
-    ));
+    assert!(matches!(pair.said().as_slice(), [Said::Hello { lowest: 1, highest: 0, last_id: 0, .. }]));
     assert!(!pair.client.is_welcomed());
     pair.welcome(1, 5, Id(0));
     assert!(pair.client.is_welcomed());
@@ -87,10 +75,7 @@ fn waits_grow_with_each_failure_and_begin_anew_after_a_welcome() {
         pair.connect();
         pair.lose_connection();
         let ceiling_us = (100_000_u64 << failure_count).min(10_000_000);
-        assert!(
-            (50_000..=ceiling_us).contains(&wait(&pair)),
-            "{failure_count}"
-        );
+        assert!((50_000..=ceiling_us).contains(&wait(&pair)), "{failure_count}");
     }
     pair.login(1);
     pair.lose_connection();
@@ -150,14 +135,7 @@ fn who_sends_and_hears_nothing_pings_too() {
     let begun_us = pair.now_us;
     for _ in 0..50 {
         pair.now_us += SECOND_US;
-        pair.client
-            .send_ephemeral(
-                crate::pair::name("bob"),
-                1,
-                wire::frame::SendFlags(0),
-                b"hi",
-            )
-            .unwrap();
+        pair.client.send_ephemeral(crate::pair::name("bob"), 1, wire::frame::SendFlags(0), b"hi").unwrap();
     }
     pair.said();
     pair.tick();
@@ -169,14 +147,8 @@ fn who_sends_and_hears_nothing_pings_too() {
 fn a_replaced_client_does_not_come_back_by_itself() {
     let mut pair = Pair::welcomed();
     pair.go_away(Code::Replaced);
-    assert_eq!(
-        pair.events(),
-        [disconnect(Code::Replaced), ended(Code::Replaced)]
-    );
-    assert_eq!(
-        (pair.client.connect_at(), pair.client.next_deadline()),
-        (None, None)
-    );
+    assert_eq!(pair.events(), [disconnect(Code::Replaced), ended(Code::Replaced)]);
+    assert_eq!((pair.client.connect_at(), pair.client.next_deadline()), (None, None));
     pair.client.restart(pair.now_us);
     assert_eq!(pair.client.connect_at(), Some(pair.now_us));
 }
@@ -199,11 +171,7 @@ fn a_drained_client_comes_back_at_some_moment_in_its_slot() {
     for seed in 0..50 {
         let mut pair = Pair::welcomed().restarted(seed);
         pair.login(1);
-        pair.tell(&Frame::GoAway(GoAway {
-            slot_start_ms: 2_000,
-            slot_len_ms: 10_000,
-            ..GoAway::of(Code::Draining)
-        }));
+        pair.tell(&Frame::GoAway(GoAway { slot_start_ms: 2_000, slot_len_ms: 10_000, ..GoAway::of(Code::Draining) }));
         let wait_us = pair.client.connect_at().unwrap() - pair.now_us;
         assert!((2_000_000..=12_000_000).contains(&wait_us));
         moments.insert(wait_us);
@@ -214,10 +182,7 @@ fn a_drained_client_comes_back_at_some_moment_in_its_slot() {
 #[test]
 fn a_goaway_of_a_later_version_is_followed_by_a_return_with_back_off() {
     let mut pair = Pair::welcomed();
-    pair.tell(&Frame::GoAway(GoAway {
-        code: 60_000,
-        ..GoAway::of(Code::Internal)
-    }));
+    pair.tell(&Frame::GoAway(GoAway { code: 60_000, ..GoAway::of(Code::Internal) }));
     assert_eq!(pair.events(), [Event::Disconnect { code: Some(60_000) }]);
     assert!(pair.client.connect_at() > Some(pair.now_us));
 }
@@ -234,11 +199,7 @@ fn a_broken_frame_ends_the_connection_and_what_follows_it_is_ignored() {
     assert_eq!(pair.said(), []);
     assert!(pair.client.connect_at() > Some(pair.now_us));
     pair.lose_connection();
-    assert_eq!(
-        pair.events(),
-        [],
-        "the transport's own word comes late and changes nothing"
-    );
+    assert_eq!(pair.events(), [], "the transport's own word comes late and changes nothing");
 }
 
 #[test]
@@ -293,16 +254,10 @@ fn logout_is_sent_and_its_answer_ends_the_client() {
     pair.client.logout(false);
     assert_eq!(pair.said(), [Said::Logout(false)]);
     pair.go_away(Code::LoggedOut);
-    assert_eq!(
-        pair.events(),
-        [disconnect(Code::LoggedOut), ended(Code::LoggedOut)]
-    );
+    assert_eq!(pair.events(), [disconnect(Code::LoggedOut), ended(Code::LoggedOut)]);
     pair.client.restart(pair.now_us);
     pair.login(1);
-    assert!(
-        pair.client.is_welcomed(),
-        "the wish was granted and is forgotten"
-    );
+    assert!(pair.client.is_welcomed(), "the wish was granted and is forgotten");
     assert!(!pair.said().contains(&Said::Logout(false)));
 }
 
@@ -359,17 +314,13 @@ fn a_ticket_is_used_once_and_a_refused_one_gives_way_to_the_credential() {
     welcome_with_ticket(&mut pair, b"ticket");
     pair.lose_connection();
     pair.connect();
-    assert_eq!(
-        credential(&mut pair),
-        Credential::Ticket(b"ticket"[..].into())
-    );
+    assert_eq!(credential(&mut pair), Credential::Ticket(b"ticket"[..].into()));
     pair.go_away(Code::CredentialExpired);
     pair.connect();
     assert_eq!(credential(&mut pair), Credential::Token("token".into()));
     pair.go_away(Code::CredentialExpired);
     assert!(pair.events().contains(&ended(Code::CredentialExpired)));
-    pair.client
-        .set_credential(Credential::Token("fresh".into()));
+    pair.client.set_credential(Credential::Token("fresh".into()));
     pair.client.restart(pair.now_us);
     pair.connect();
     assert_eq!(credential(&mut pair), Credential::Token("fresh".into()));

@@ -1,26 +1,14 @@
 //! A client and the other end of its connection, played by the test: frames in, frames out, time set by hand.
 
 use shardwire_sdk::{Backoff, Client, Config, Credential, Event, MemoryStore, Store};
-use wire::frame::{
-    Credit, Deliver, GoAway, SafeBy, SendAck, SendAcks, SendFlags, SendNack, Welcome,
-};
+use wire::frame::{Credit, Deliver, GoAway, SafeBy, SendAck, SendAcks, SendFlags, SendNack, Welcome};
 use wire::{Code, Counter, Device, DeviceNo, Frame, Id, Incarnation, Mid, Name, frame, limits};
 
 /// What the client said, as far as the tests look at it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Said {
-    Hello {
-        incarnation: Incarnation,
-        lowest: u64,
-        highest: u64,
-        last_id: u64,
-    },
-    Send {
-        device_no: u16,
-        counter: u64,
-        span: u8,
-        body: String,
-    },
+    Hello { incarnation: Incarnation, lowest: u64, highest: u64, last_id: u64 },
+    Send { device_no: u16, counter: u64, span: u8, body: String },
     Ephemeral(String),
     Ack(u64),
     Ping,
@@ -33,19 +21,9 @@ pub(crate) fn name(text: &str) -> Name<'_> {
 
 pub(crate) fn config() -> Config {
     Config {
-        credit: Credit {
-            entries: 8,
-            bytes: 4096,
-        },
-        backoff: Backoff {
-            first_ms: 100,
-            max_ms: 10_000,
-        },
-        ..Config::new(
-            name("alice").into(),
-            Device::parse(b"phone").unwrap().into(),
-            Credential::Token("token".into()),
-        )
+        credit: Credit { entries: 8, bytes: 4096 },
+        backoff: Backoff { first_ms: 100, max_ms: 10_000 },
+        ..Config::new(name("alice").into(), Device::parse(b"phone").unwrap().into(), Credential::Token("token".into()))
     }
 }
 
@@ -70,26 +48,18 @@ impl Pair<MemoryStore> {
 
     /// The process ends and another begins on the same store.
     pub(crate) fn restarted(self, seed: u64) -> Pair<MemoryStore> {
-        Pair {
-            now_us: 0,
-            client: Client::new(config(), self.client.into_store(), seed).unwrap(),
-        }
+        Pair { now_us: 0, client: Client::new(config(), self.client.into_store(), seed).unwrap() }
     }
 }
 
 impl<S: Store> Pair<S> {
     pub(crate) fn on(store: S) -> Pair<S> {
-        Pair {
-            client: Client::new(config(), store, 42).unwrap(),
-            now_us: 1_000_000,
-        }
+        Pair { client: Client::new(config(), store, 42).unwrap(), now_us: 1_000_000 }
     }
 
     /// Waits as long as the client wants to, and connects.
     pub(crate) fn connect(&mut self) {
-        self.now_us = self
-            .now_us
-            .max(self.client.connect_at().expect("it wants to connect"));
+        self.now_us = self.now_us.max(self.client.connect_at().expect("it wants to connect"));
         self.client.on_connecting();
         self.client.on_connected(self.now_us);
     }
@@ -127,33 +97,17 @@ impl<S: Store> Pair<S> {
     }
 
     /// From bob.
-    pub(crate) fn deliver_to(
-        &mut self,
-        to: &str,
-        id: u64,
-        device_no: u16,
-        counter: u64,
-        body: &str,
-    ) {
-        self.tell(&Frame::Deliver(delivery(
-            "bob", to, id, device_no, counter, body,
-        )));
+    pub(crate) fn deliver_to(&mut self, to: &str, id: u64, device_no: u16, counter: u64, body: &str) {
+        self.tell(&Frame::Deliver(delivery("bob", to, id, device_no, counter, body)));
     }
 
     pub(crate) fn accept(&mut self, counter: u64) {
-        let ack = SendAck {
-            counter: Counter(counter),
-            safe_by: SafeBy::Stored,
-            self_id: Id::NONE,
-        };
+        let ack = SendAck { counter: Counter(counter), safe_by: SafeBy::Stored, self_id: Id::NONE };
         self.tell(&Frame::SendAck(SendAcks::List(&[ack])));
     }
 
     pub(crate) fn refuse(&mut self, counter: u64, code: Code) {
-        self.tell(&Frame::SendNack(SendNack {
-            counter: Counter(counter),
-            code: code.number(),
-        }));
+        self.tell(&Frame::SendNack(SendNack { counter: Counter(counter), code: code.number() }));
     }
 
     pub(crate) fn go_away(&mut self, code: Code) {
@@ -166,10 +120,7 @@ impl<S: Store> Pair<S> {
 
     /// To bob.
     pub(crate) fn send(&mut self, body: &str) -> u64 {
-        self.client
-            .send(self.now_us, name("bob"), 1, SendFlags(0), body.as_bytes())
-            .unwrap()
-            .0
+        self.client.send(self.now_us, name("bob"), 1, SendFlags(0), body.as_bytes()).unwrap().0
     }
 
     /// Moves the time to the client's next deadline and lets it act.
@@ -184,15 +135,8 @@ impl<S: Store> Pair<S> {
         let bytes = std::mem::take(self.client.transmit());
         let mut rest = &bytes[..];
         let mut said = Vec::new();
-        while let Ok(wire::Cut::Frame {
-            frame_type,
-            payload,
-            len,
-        }) = wire::cut(rest, limits::PAYLOAD_LEN_MAX)
-        {
-            said.push(as_said(
-                &wire::decode(frame_type, payload).unwrap().unwrap(),
-            ));
+        while let Ok(wire::Cut::Frame { frame_type, payload, len }) = wire::cut(rest, limits::PAYLOAD_LEN_MAX) {
+            said.push(as_said(&wire::decode(frame_type, payload).unwrap().unwrap()));
             rest = &rest[len..];
         }
         assert!(rest.is_empty(), "half a frame");
@@ -209,9 +153,7 @@ impl<S: Store> Pair<S> {
         let events = self.events().into_iter();
         events
             .filter_map(|event| match event {
-                Event::Message(message) => {
-                    Some(String::from_utf8(message.body().to_vec()).unwrap())
-                }
+                Event::Message(message) => Some(String::from_utf8(message.body().to_vec()).unwrap()),
                 _ => None,
             })
             .collect()
@@ -271,10 +213,5 @@ fn as_sent(send: &frame::Send<'_>) -> Said {
     if send.flags.is_ephemeral() {
         return Said::Ephemeral(body);
     }
-    Said::Send {
-        device_no: send.mid.device_no().0,
-        counter: send.mid.counter().0,
-        span: send.span,
-        body,
-    }
+    Said::Send { device_no: send.mid.device_no().0, counter: send.mid.counter().0, span: send.span, body }
 }

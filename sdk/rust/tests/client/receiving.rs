@@ -10,11 +10,7 @@ use wire::{Counter, DeviceNo, Frame, Id, Mid};
 use crate::pair::{Pair, Said, delivery, name};
 
 fn moved(counter: u64, id: u64) -> Event {
-    Event::Moved {
-        from: name("bob").into(),
-        mid: Mid::new(DeviceNo(1), Counter(counter)),
-        id: Id(id),
-    }
+    Event::Moved { from: name("bob").into(), mid: Mid::new(DeviceNo(1), Counter(counter)), id: Id(id) }
 }
 
 #[test]
@@ -82,10 +78,7 @@ fn what_was_seen_outlives_the_process() {
     assert_eq!(pair.messages(), ["hi"]);
     let mut pair = pair.restarted(7);
     pair.connect();
-    assert!(matches!(
-        pair.said().as_slice(),
-        [Said::Hello { last_id: 10, .. }]
-    ));
+    assert!(matches!(pair.said().as_slice(), [Said::Hello { last_id: 10, .. }]));
     pair.welcome(2, 1, Id(10));
     pair.deliver(20, 1, 1, "hi");
     assert_eq!(pair.messages(), Vec::<String>::new());
@@ -156,11 +149,7 @@ fn one_acknowledgement_covers_what_came_within_the_delay() {
     }
     assert_eq!(pair.said(), []);
     pair.tick();
-    assert_eq!(
-        pair.now_us,
-        first_us + 20_000,
-        "20 ms after the first commit"
-    );
+    assert_eq!(pair.now_us, first_us + 20_000, "20 ms after the first commit");
     assert_eq!(pair.said(), [Said::Ack(12)]);
 }
 
@@ -169,10 +158,7 @@ fn an_acknowledgement_goes_along_with_whatever_is_sent() {
     let mut pair = Pair::welcomed();
     pair.deliver(10, 1, 1, "hi");
     pair.send("m1");
-    assert!(matches!(
-        pair.said().as_slice(),
-        [Said::Ack(10), Said::Send { counter: 1, .. }]
-    ));
+    assert!(matches!(pair.said().as_slice(), [Said::Ack(10), Said::Send { counter: 1, .. }]));
     assert!(pair.client.next_deadline() > Some(pair.now_us + 1_000_000));
 }
 
@@ -199,11 +185,7 @@ fn an_application_that_reads_nothing_gets_no_more_than_its_credit_confirmed() {
     for id in 10..30 {
         pair.deliver(id, 1, id, "hi");
     }
-    assert_eq!(
-        pair.said(),
-        [Said::Ack(13)],
-        "the fifth to eighth wait for a reader"
-    );
+    assert_eq!(pair.said(), [Said::Ack(13)], "the fifth to eighth wait for a reader");
     assert!(pair.client.next_deadline() > Some(pair.now_us + 1_000_000));
     assert_eq!(pair.messages().len(), 20);
     pair.tick();
@@ -213,19 +195,8 @@ fn an_application_that_reads_nothing_gets_no_more_than_its_credit_confirmed() {
 #[test]
 fn a_gap_is_told_with_its_bounds() {
     let mut pair = Pair::welcomed();
-    pair.tell(&Frame::Gap(Gap {
-        first: Id(3),
-        last: Id(9),
-        reason: 1,
-    }));
-    assert_eq!(
-        pair.events(),
-        [Event::Gap {
-            first: Id(3),
-            last: Id(9),
-            reason: 1
-        }]
-    );
+    pair.tell(&Frame::Gap(Gap { first: Id(3), last: Id(9), reason: 1 }));
+    assert_eq!(pair.events(), [Event::Gap { first: Id(3), last: Id(9), reason: 1 }]);
 }
 
 #[test]
@@ -274,10 +245,7 @@ fn what_cannot_be_committed_is_neither_told_nor_confirmed_and_the_client_stops()
     let failed = Event::StoreFailed(Box::new(StoreError::Other("no room".into())));
     assert_eq!(pair.events(), [failed, Event::Disconnect { code: None }]);
     assert_eq!(pair.said(), []);
-    assert_eq!(
-        (pair.client.connect_at(), pair.client.next_deadline()),
-        (None, None)
-    );
+    assert_eq!((pair.client.connect_at(), pair.client.next_deadline()), (None, None));
 }
 
 #[test]
@@ -300,8 +268,7 @@ fn what_cannot_be_queued_is_refused_and_the_session_goes_on() {
 #[test]
 fn with_the_planted_fault_a_dropped_duplicate_is_not_acknowledged() {
     let mut pair = Pair::welcomed();
-    pair.client
-        .plant(shardwire_sdk::Fault::DropDuplicateSilently);
+    pair.client.plant(shardwire_sdk::Fault::DropDuplicateSilently);
     pair.deliver(10, 1, 1, "hi");
     pair.tick();
     pair.said();

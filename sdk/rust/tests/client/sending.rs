@@ -7,31 +7,16 @@ use wire::{Code, Counter, Id, Incarnation};
 use crate::pair::{Pair, Said, config, name, sends};
 
 fn accepted(counter: u64) -> Event {
-    Event::Accepted {
-        counter: Counter(counter),
-        safe_by: SafeBy::Stored,
-        self_id: Id::NONE,
-    }
+    Event::Accepted { counter: Counter(counter), safe_by: SafeBy::Stored, self_id: Id::NONE }
 }
 
 fn refused(counter: u64, code: Code, known: bool) -> Event {
-    Event::Refused {
-        counter: Counter(counter),
-        code: code.number(),
-        known,
-    }
+    Event::Refused { counter: Counter(counter), code: code.number(), known }
 }
 
 fn hello(pair: &mut Pair) -> (Incarnation, u64, u64) {
     match pair.said().as_slice() {
-        [
-            Said::Hello {
-                incarnation,
-                lowest,
-                highest,
-                ..
-            },
-        ] => (*incarnation, *lowest, *highest),
+        [Said::Hello { incarnation, lowest, highest, .. }] => (*incarnation, *lowest, *highest),
         said => panic!("not a HELLO alone: {said:?}"),
     }
 }
@@ -162,13 +147,7 @@ fn a_refusal_after_a_restart_of_the_gateway_is_not_known_and_nothing_is_offered_
     pair.said();
     pair.refuse(1, Code::Blocked);
     pair.refuse(2, Code::Blocked);
-    assert_eq!(
-        pair.events(),
-        [
-            refused(1, Code::Blocked, false),
-            refused(2, Code::Blocked, true)
-        ]
-    );
+    assert_eq!(pair.events(), [refused(1, Code::Blocked, false), refused(2, Code::Blocked, true)]);
     assert_eq!(pair.said(), []);
 }
 
@@ -193,15 +172,7 @@ fn under_another_device_number_what_is_unresolved_is_offered_again() {
     pair.connect();
     pair.said();
     pair.welcome(1, 9, Id(0));
-    assert_eq!(
-        pair.said(),
-        [Said::Send {
-            device_no: 9,
-            counter: 2,
-            span: 0,
-            body: "m2".into()
-        }]
-    );
+    assert_eq!(pair.said(), [Said::Send { device_no: 9, counter: 2, span: 0, body: "m2".into() }]);
     pair.events();
     pair.refuse(2, Code::Blocked);
     assert_eq!(
@@ -230,17 +201,9 @@ fn a_new_incarnation_numbers_what_is_unresolved_from_one_and_says_so() {
     assert_eq!(
         pair.events(),
         [
-            Event::Renumbered {
-                old: Counter(2),
-                new: Counter(1)
-            },
-            Event::Renumbered {
-                old: Counter(4),
-                new: Counter(2)
-            },
-            Event::Disconnect {
-                code: Some(Code::NewIncarnation.number())
-            }
+            Event::Renumbered { old: Counter(2), new: Counter(1) },
+            Event::Renumbered { old: Counter(4), new: Counter(2) },
+            Event::Disconnect { code: Some(Code::NewIncarnation.number()) }
         ]
     );
     pair.connect();
@@ -274,8 +237,7 @@ fn the_outbox_refuses_what_goes_over_its_bound_and_takes_it_when_there_is_room()
     let body = [b'x'; 500];
     let send = |pair: &mut Pair| {
         let now_us = pair.now_us;
-        pair.client
-            .send(now_us, name("bob"), 1, SendFlags(0), &body)
+        pair.client.send(now_us, name("bob"), 1, SendFlags(0), &body)
     };
     assert_eq!(send(&mut pair), Ok(Counter(1)));
     assert_eq!(send(&mut pair), Err(SendError::OutboxFull));
@@ -289,24 +251,17 @@ fn a_body_that_fits_no_frame_is_refused_before_it_is_queued() {
     let max = 64 * 1024 - 16 - "bob".len();
     let mut send = |len: usize| {
         let now_us = pair.now_us;
-        pair.client
-            .send(now_us, name("bob"), 1, SendFlags(0), &vec![0; len])
+        pair.client.send(now_us, name("bob"), 1, SendFlags(0), &vec![0; len])
     };
     assert_eq!(send(max), Ok(Counter(1)));
-    assert_eq!(
-        send(max + 1),
-        Err(SendError::TooLarge { len: max + 1, max })
-    );
+    assert_eq!(send(max + 1), Err(SendError::TooLarge { len: max + 1, max }));
     assert_eq!(pair.client.unresolved_count(), 1);
 }
 
 #[test]
 fn an_ephemeral_message_goes_out_only_in_a_session_and_takes_no_number() {
     let mut pair = Pair::new();
-    let ephemeral = |pair: &mut Pair| {
-        pair.client
-            .send_ephemeral(name("bob"), 1, SendFlags(0), b"now")
-    };
+    let ephemeral = |pair: &mut Pair| pair.client.send_ephemeral(name("bob"), 1, SendFlags(0), b"now");
     assert_eq!(ephemeral(&mut pair), Err(SendError::NotWelcomed));
     pair.login(1);
     pair.said();
@@ -321,8 +276,6 @@ fn an_ephemeral_message_is_dropped_when_the_transport_is_behind() {
     let body = "x".repeat(60_000);
     pair.send(&body);
     pair.send(&body);
-    let sent = pair
-        .client
-        .send_ephemeral(name("bob"), 1, SendFlags(0), b"now");
+    let sent = pair.client.send_ephemeral(name("bob"), 1, SendFlags(0), b"now");
     assert_eq!(sent, Err(SendError::Behind));
 }
