@@ -57,17 +57,16 @@ impl Verifier {
             make_dev_key(dir)?;
         }
         let text = fs::read(&path).map_err(Error::path(&path, "read the key"))?;
-        let pair = pem::parse(text)
-            .ok()
-            .and_then(|pem| Ed25519KeyPair::from_pkcs8(pem.contents()).ok())
-            .ok_or_else(|| Error::Key {
-                path,
-                message: "not an Ed25519 private key in PEM; remove it, and the next start with --dev makes a new one"
-                    .to_owned(),
+        let pair =
+            pem::parse(text).ok().and_then(|pem| Ed25519KeyPair::from_pkcs8(pem.contents()).ok()).ok_or_else(|| {
+                Error::Key {
+                    path,
+                    message:
+                        "not an Ed25519 private key in PEM; remove it, and the next start with --dev makes a new one"
+                            .to_owned(),
+                }
             })?;
-        Ok(Verifier::new(DecodingKey::from_ed_der(
-            pair.public_key().as_ref(),
-        )))
+        Ok(Verifier::new(DecodingKey::from_ed_der(pair.public_key().as_ref())))
     }
 
     /// Whether `credential` proves that its bearer is `user`; if not, the code to tell him.
@@ -81,9 +80,7 @@ impl Verifier {
         match jsonwebtoken::decode::<Subject>(token.as_bytes(), &self.key, &self.validation) {
             Ok(token) if token.claims.sub == user => Ok(()),
             Ok(_) => Err(Code::WrongUser),
-            Err(error) if matches!(error.kind(), ErrorKind::ExpiredSignature) => {
-                Err(Code::CredentialExpired)
-            }
+            Err(error) if matches!(error.kind(), ErrorKind::ExpiredSignature) => Err(Code::CredentialExpired),
             Err(_) => Err(Code::BadCredential),
         }
     }
@@ -99,22 +96,13 @@ impl Verifier {
 /// A token for `user` that is good for `ttl`, signed with the private key in the file `key`.
 pub(crate) fn mint(key: &Path, user: &str, ttl: Duration) -> Result<String, Error> {
     let pem = fs::read(key).map_err(Error::path(key, "read the key"))?;
-    let bad = |_| {
-        Error::Key {
+    let bad = |_| Error::Key {
         path: key.to_owned(),
-        message:
-            "not an Ed25519 private key in PEM: openssl genpkey -algorithm ed25519 -out KEY makes one"
-                .to_owned(),
-    }
+        message: "not an Ed25519 private key in PEM: openssl genpkey -algorithm ed25519 -out KEY makes one".to_owned(),
     };
     let signer = EncodingKey::from_ed_pem(&pem).map_err(bad)?;
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .expect("the clock is after 1970");
-    let claims = Claims {
-        sub: user,
-        exp: now.saturating_add(ttl).as_secs(),
-    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is after 1970");
+    let claims = Claims { sub: user, exp: now.saturating_add(ttl).as_secs() };
     jsonwebtoken::encode(&Header::new(Algorithm::EdDSA), &claims, &signer).map_err(bad)
 }
 
@@ -138,11 +126,10 @@ struct Claims<'a> {
 }
 
 fn make_dev_key(dir: &Path) -> Result<(), Error> {
-    let document =
-        Ed25519KeyPair::generate_pkcs8v1(&SystemRandom::new()).map_err(|_| Error::Key {
-            path: dir.join(DEV_KEY),
-            message: "the cryptographic library made no key".to_owned(),
-        })?;
+    let document = Ed25519KeyPair::generate_pkcs8v1(&SystemRandom::new()).map_err(|_| Error::Key {
+        path: dir.join(DEV_KEY),
+        message: "the cryptographic library made no key".to_owned(),
+    })?;
     let pem = pem::encode(&pem::Pem::new("PRIVATE KEY", document.as_ref()));
     write_durably(dir, DEV_KEY, pem.as_bytes())
 }
@@ -178,20 +165,14 @@ mod tests {
         let (dir, verifier) = setup();
         let minted = mint(&dir.path().join(DEV_KEY), "alice", HOUR).unwrap();
         assert_eq!(verifier.verify("alice", &token(&minted)), Ok(()));
-        assert_eq!(
-            verifier.verify("alicf", &token(&minted)),
-            Err(Code::WrongUser)
-        );
+        assert_eq!(verifier.verify("alicf", &token(&minted)), Err(Code::WrongUser));
     }
 
     #[test]
     fn an_expired_token_is_told_as_expired() {
         let (dir, verifier) = setup();
         let expired = claims(dir.path(), "sub = 'alice'\nexp = 1000000000");
-        assert_eq!(
-            verifier.verify("alice", &expired),
-            Err(Code::CredentialExpired)
-        );
+        assert_eq!(verifier.verify("alice", &expired), Err(Code::CredentialExpired));
     }
 
     #[test]
@@ -205,11 +186,7 @@ mod tests {
             "sub = 'alice'\nexp = 9000000000\naud = 'another service'",
         ] {
             let credential = claims(dir.path(), toml);
-            assert_eq!(
-                verifier.verify("alice", &credential),
-                Err(Code::BadCredential),
-                "{toml}"
-            );
+            assert_eq!(verifier.verify("alice", &credential), Err(Code::BadCredential), "{toml}");
         }
         let good = claims(dir.path(), "sub = 'alice'\nexp = 9000000000");
         assert_eq!(verifier.verify("alice", &good), Ok(()));
@@ -223,11 +200,7 @@ mod tests {
         // {"alg":"none"} . {"sub":"alice","exp":9000000000} .
         let unsigned = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSIsImV4cCI6OTAwMDAwMDAwMH0.";
         for bad in [foreign.as_str(), unsigned, "", "...", "a.b.c"] {
-            assert_eq!(
-                verifier.verify("alice", &token(bad)),
-                Err(Code::BadCredential),
-                "{bad}"
-            );
+            assert_eq!(verifier.verify("alice", &token(bad)), Err(Code::BadCredential), "{bad}");
         }
     }
 
@@ -236,25 +209,15 @@ mod tests {
         let (dir, verifier) = setup();
         let minted = mint(&dir.path().join(DEV_KEY), "alice", HOUR).unwrap();
         for len in 0..minted.len() {
-            assert_eq!(
-                verifier.verify("alice", &token(&minted[..len])),
-                Err(Code::BadCredential),
-                "{len} bytes"
-            );
+            assert_eq!(verifier.verify("alice", &token(&minted[..len])), Err(Code::BadCredential), "{len} bytes");
         }
     }
 
     #[test]
     fn passwords_and_tickets_are_not_supported() {
         let (_dir, verifier) = setup();
-        for credential in [
-            Credential::Password("secret".into()),
-            Credential::Ticket(vec![1, 2, 3].into()),
-        ] {
-            assert_eq!(
-                verifier.verify("alice", &credential),
-                Err(Code::CredentialUnsupported)
-            );
+        for credential in [Credential::Password("secret".into()), Credential::Ticket(vec![1, 2, 3].into())] {
+            assert_eq!(verifier.verify("alice", &credential), Err(Code::CredentialUnsupported));
         }
     }
 
@@ -263,10 +226,7 @@ mod tests {
         let (dir, _) = setup();
         let path = dir.path().join(DEV_KEY);
         let made = fs::read(&path).unwrap();
-        assert_eq!(
-            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         Verifier::from_dev_key(dir.path()).unwrap();
         assert_eq!(fs::read(&path).unwrap(), made);
     }
@@ -274,9 +234,7 @@ mod tests {
     #[test]
     fn a_private_key_given_as_the_public_one_is_named_as_that() {
         let (dir, _) = setup();
-        let error = Verifier::from_public_key(&dir.path().join(DEV_KEY))
-            .err()
-            .unwrap();
+        let error = Verifier::from_public_key(&dir.path().join(DEV_KEY)).err().unwrap();
         assert!(error.to_string().contains("-pubout"), "{error}");
     }
 

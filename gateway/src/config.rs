@@ -6,9 +6,7 @@ use std::path::{Path, PathBuf};
 
 use gateway_core::UnknownRecipients;
 use serde::Deserialize;
-use wire::limits::{
-    CLIENT_PAYLOAD_LEN_MAX, HEARTBEAT_S_RANGE, HELLO_PAYLOAD_LEN_MAX, PAYLOAD_LEN_MAX,
-};
+use wire::limits::{CLIENT_PAYLOAD_LEN_MAX, HEARTBEAT_S_RANGE, HELLO_PAYLOAD_LEN_MAX, PAYLOAD_LEN_MAX};
 
 use crate::error::Error;
 use crate::store::SHARD_COUNT_MAX;
@@ -109,10 +107,7 @@ impl Config {
         }
         Ok(Config {
             listen,
-            data_dir: flags
-                .data_dir
-                .or(file.data_dir)
-                .unwrap_or_else(|| DEFAULT_DATA_DIR.into()),
+            data_dir: flags.data_dir.or(file.data_dir).unwrap_or_else(|| DEFAULT_DATA_DIR.into()),
             shards,
             login,
             heartbeat_s,
@@ -157,10 +152,7 @@ enum FileUnknownRecipients {
 impl FileConfig {
     fn read(path: &Path) -> Result<FileConfig, Error> {
         let text = fs::read_to_string(path).map_err(Error::path(path, "read the configuration"))?;
-        FileConfig::parse(&text).map_err(|message| Error::Config {
-            path: path.to_owned(),
-            message,
-        })
+        FileConfig::parse(&text).map_err(|message| Error::Config { path: path.to_owned(), message })
     }
 
     fn parse(text: &str) -> Result<FileConfig, String> {
@@ -175,15 +167,10 @@ impl FileConfig {
 }
 
 fn payload_len_max(wish: Option<u32>) -> Result<u32, Error> {
-    let limit =
-        |bytes: usize| u32::try_from(bytes).expect("the limits of a frame fit into 24 bits");
+    let limit = |bytes: usize| u32::try_from(bytes).expect("the limits of a frame fit into 24 bits");
     let (low, high) = (limit(HELLO_PAYLOAD_LEN_MAX), limit(PAYLOAD_LEN_MAX));
     let len = wish.unwrap_or_else(|| limit(CLIENT_PAYLOAD_LEN_MAX));
-    if (low..=high).contains(&len) {
-        Ok(len)
-    } else {
-        refuse(format!("payload_len_max: {low} to {high} bytes"))
-    }
+    if (low..=high).contains(&len) { Ok(len) } else { refuse(format!("payload_len_max: {low} to {high} bytes")) }
 }
 
 fn refuse<T>(message: impl Into<String>) -> Result<T, Error> {
@@ -195,10 +182,7 @@ mod tests {
     use super::*;
 
     fn dev() -> Flags {
-        Flags {
-            dev: true,
-            ..Flags::default()
-        }
+        Flags { dev: true, ..Flags::default() }
     }
 
     fn merge(flags: Flags, toml: &str) -> Result<Config, Error> {
@@ -207,17 +191,9 @@ mod tests {
 
     #[test]
     fn flags_win_over_the_file() {
-        let toml =
-            "listen = '127.0.0.1:1'\nshards = 3\ndata_dir = 'there'\nunknown_recipients = 'refuse'";
-        let config = merge(
-            Flags {
-                shards: Some(5),
-                listen: Some("127.0.0.1:2".parse().unwrap()),
-                ..dev()
-            },
-            toml,
-        )
-        .unwrap();
+        let toml = "listen = '127.0.0.1:1'\nshards = 3\ndata_dir = 'there'\nunknown_recipients = 'refuse'";
+        let config =
+            merge(Flags { shards: Some(5), listen: Some("127.0.0.1:2".parse().unwrap()), ..dev() }, toml).unwrap();
         assert_eq!(config.shards, Some(5));
         assert_eq!(config.listen.port(), 2);
         assert_eq!(config.data_dir, Path::new("there"));
@@ -227,23 +203,16 @@ mod tests {
     #[test]
     fn a_mistake_in_the_file_is_told_with_its_line() {
         let message = FileConfig::parse("shards = 2\n\nshard = 3\n").unwrap_err();
-        assert!(
-            message.starts_with("line 3: ") && message.contains("shard"),
-            "{message}"
-        );
+        assert!(message.starts_with("line 3: ") && message.contains("shard"), "{message}");
         let message = FileConfig::parse("listen = 'nowhere'\n").unwrap_err();
         assert!(message.starts_with("line 1: "), "{message}");
     }
 
     #[test]
     fn a_value_out_of_range_is_refused() {
-        for toml in [
-            "shards = 0",
-            "shards = 65",
-            "heartbeat_s = 5",
-            "payload_len_max = 100",
-            "payload_len_max = 16777216",
-        ] {
+        for toml in
+            ["shards = 0", "shards = 65", "heartbeat_s = 5", "payload_len_max = 100", "payload_len_max = 16777216"]
+        {
             assert!(merge(dev(), toml).is_err(), "{toml}");
         }
     }
@@ -251,15 +220,7 @@ mod tests {
     #[test]
     fn dev_is_for_loopback_only() {
         let everywhere = Some("0.0.0.0:1".parse().unwrap());
-        let error = merge(
-            Flags {
-                listen: everywhere,
-                allow_plain_tcp: true,
-                ..dev()
-            },
-            "",
-        )
-        .unwrap_err();
+        let error = merge(Flags { listen: everywhere, allow_plain_tcp: true, ..dev() }, "").unwrap_err();
         assert!(error.to_string().contains("--dev"), "{error}");
     }
 

@@ -78,23 +78,14 @@ pub(crate) enum Error {
         reason: String,
     },
     /// A drain that did not end in time. Nothing acknowledged is lost by that.
-    #[error(
-        "{0} of the shards did not finish draining in time; what they had acknowledged is safe"
-    )]
+    #[error("{0} of the shards did not finish draining in time; what they had acknowledged is safe")]
     DrainTimeout(usize),
 }
 
 impl Error {
     /// Names the path in an error of the file system.
-    pub(crate) fn path<'a>(
-        path: &'a Path,
-        what: &'static str,
-    ) -> impl FnOnce(io::Error) -> Error + 'a {
-        move |source| Error::Path {
-            path: path.to_owned(),
-            what,
-            source,
-        }
+    pub(crate) fn path<'a>(path: &'a Path, what: &'static str) -> impl FnOnce(io::Error) -> Error + 'a {
+        move |source| Error::Path { path: path.to_owned(), what, source }
     }
 
     /// Names the operation in an error of the system.

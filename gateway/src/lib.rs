@@ -12,4 +12,5 @@ pub(crate) mod auth;
 pub(crate) mod boot;
 pub(crate) mod config;
 pub(crate) mod error;
+pub(crate) mod reactor;
 pub(crate) mod store;

@@ -52,9 +52,7 @@ pub(crate) struct Identity {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum StoreError {
     /// Another process has it.
-    #[error(
-        "the store is in use by process {0}: stop that gateway, or give this one another --data-dir"
-    )]
+    #[error("the store is in use by process {0}: stop that gateway, or give this one another --data-dir")]
     InUse(String),
     /// Made with another number of shards.
     #[error("the store was made for {made} shards, not for {wanted}: start with --shards {made}")]
@@ -76,9 +74,7 @@ pub(crate) enum StoreError {
     )]
     NotAStore(String),
     /// `store` is not what was written.
-    #[error(
-        "the file `store` is damaged ({0}): put it back from a backup, or give another --data-dir"
-    )]
+    #[error("the file `store` is damaged ({0}): put it back from a backup, or give another --data-dir")]
     Damaged(&'static str),
     /// A shard's directory is gone.
     #[error("{0} is missing: put it back, for what it held is lost otherwise")]
@@ -94,11 +90,7 @@ impl Store {
     /// # Errors
     /// [`Error::Store`] says what is wrong with the directory, [`Error::Path`] what could not be read or written. Nothing is
     /// changed where a store, or anything else, was before.
-    pub(crate) fn open(
-        dir: &Path,
-        wanted: Option<u16>,
-        default_shard_count: u16,
-    ) -> Result<Store, Error> {
+    pub(crate) fn open(dir: &Path, wanted: Option<u16>, default_shard_count: u16) -> Result<Store, Error> {
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -107,9 +99,7 @@ impl Store {
         let refuse = |source| refuse(dir, source);
         // Looked at before the lock file is made: a directory of somebody else's stays as it is.
         let path = dir.join("store");
-        let exists = path
-            .try_exists()
-            .map_err(Error::path(&path, "read the store"))?;
+        let exists = path.try_exists().map_err(Error::path(&path, "read the store"))?;
         if !exists {
             check_fresh(dir)?;
         }
@@ -131,11 +121,7 @@ impl Store {
             }
             Err(error) => return Err(Error::path(&path, "read the store")(error)),
         };
-        let store = Store {
-            dir: dir.to_owned(),
-            identity,
-            _lock: lock,
-        };
+        let store = Store { dir: dir.to_owned(), identity, _lock: lock };
         store.check_shards()?;
         Ok(store)
     }
@@ -165,9 +151,8 @@ impl Store {
 impl Identity {
     fn fresh(shard_count: u16) -> Result<Identity, Error> {
         let mut random = [0; 32];
-        getrandom::fill(&mut random).map_err(|error| {
-            Error::system("get random bytes")(io::Error::other(error.to_string()))
-        })?;
+        getrandom::fill(&mut random)
+            .map_err(|error| Error::system("get random bytes")(io::Error::other(error.to_string())))?;
         let (id, key) = random.split_at(16);
         Ok(Identity {
             id: StoreId(id.try_into().expect("half of 32 bytes")),
@@ -227,12 +212,7 @@ pub(crate) fn write_durably(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), 
     let path = dir.join(name);
     let beside = dir.join(format!("{name}.tmp"));
     let write = || {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&beside)?;
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&beside, &path)?;
@@ -244,9 +224,7 @@ pub(crate) fn write_durably(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), 
 /// A directory that has no `store`: may one be made there? Only what an interrupted first start leaves may be in it.
 fn check_fresh(dir: &Path) -> Result<(), Error> {
     let list = |dir: &Path| {
-        fs::read_dir(dir)
-            .and_then(Iterator::collect::<io::Result<Vec<_>>>)
-            .map_err(Error::path(dir, "list"))
+        fs::read_dir(dir).and_then(Iterator::collect::<io::Result<Vec<_>>>).map_err(Error::path(dir, "list"))
     };
     for entry in list(dir)? {
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -303,17 +281,12 @@ fn make(dir: &Path, identity: &Identity) -> Result<(), Error> {
             .create(&path)
             .map_err(Error::path(&path, "make the shard's directory"))?;
     }
-    File::open(dir)
-        .and_then(|dir| dir.sync_all())
-        .map_err(Error::path(dir, "sync"))?;
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(Error::path(dir, "sync"))?;
     write_durably(dir, "store", &identity.encode())
 }
 
 fn refuse(dir: &Path, source: StoreError) -> Error {
-    Error::Store {
-        path: dir.to_owned(),
-        source,
-    }
+    Error::Store { path: dir.to_owned(), source }
 }
 
 fn shard_dir_name(shard: u16) -> String {
@@ -390,12 +363,7 @@ mod tests {
 
     #[test]
     fn every_flipped_bit_of_the_store_file_is_found() {
-        let good = Identity {
-            id: StoreId([7; 16]),
-            key: [9; 16],
-            shard_count: 2,
-        }
-        .encode();
+        let good = Identity { id: StoreId([7; 16]), key: [9; 16], shard_count: 2 }.encode();
         assert!(Identity::decode(&good).is_ok());
         for bit in 0..good.len() * 8 {
             let mut bad = good;

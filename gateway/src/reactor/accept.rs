@@ -1,0 +1,172 @@
+//! Taking connections: one listener per shard on the same address, the kernel spreads what comes.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Protocol, Type};
+
+use super::conn::{DescriptorBudget, Socket};
+use super::ring::{Completion, Op, Ring, Tag};
+use crate::error::Error;
+
+/// A shard's listener and its multishot accept.
+pub(crate) struct Acceptor {
+    listener: Option<OwnedFd>,
+    budget: Arc<DescriptorBudget>,
+    is_armed: bool,
+    is_stopped: bool,
+    /// When to try again after the system had no descriptor or memory left.
+    retry_at: Option<Instant>,
+}
+
+impl Acceptor {
+    /// One that has no listener yet.
+    pub(crate) fn new(budget: Arc<DescriptorBudget>) -> Acceptor {
+        Acceptor { listener: None, budget, is_armed: false, is_stopped: false, retry_at: None }
+    }
+
+    /// Begins to take connections.
+    pub(crate) fn start(&mut self, listener: OwnedFd, ring: &mut Ring) {
+        if !self.is_stopped {
+            self.listener = Some(listener);
+            self.arm(ring);
+        }
+    }
+
+    /// Takes no more, for good. Those that wait in the listener's queue are reset once its last completion came.
+    pub(crate) fn stop(&mut self, ring: &mut Ring) {
+        self.is_stopped = true;
+        self.retry_at = None;
+        if self.is_armed {
+            ring.cancel(TAG);
+        } else {
+            self.listener = None;
+        }
+    }
+
+    /// When [`Acceptor::on_time`] has something to do.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.retry_at
+    }
+
+    /// Tries again if it is time.
+    pub(crate) fn on_time(&mut self, now: Instant, ring: &mut Ring) {
+        if self.retry_at.is_some_and(|at| at <= now) {
+            if self.budget.is_spent() {
+                self.retry_at = Some(now + BACK_OFF);
+            } else {
+                self.retry_at = None;
+                self.arm(ring);
+            }
+        }
+    }
+
+    /// A connection came, or none could.
+    pub(crate) fn on_completion(&mut self, completion: Completion, ring: &mut Ring) -> Option<Socket> {
+        self.is_armed = completion.has_more;
+        let socket = match completion.accepted() {
+            Ok(descriptor) => Socket::admit(descriptor, &self.budget),
+            Err(EMFILE | ENFILE | ENOBUFS | ENOMEM) => {
+                self.retry_at = Some(Instant::now() + BACK_OFF);
+                None
+            }
+            // The peer went away before it was accepted, or the like: it concerns that one only.
+            Err(_) => None,
+        };
+        if self.is_stopped {
+            if !self.is_armed {
+                self.listener = None;
+            }
+            return None;
+        }
+        if self.budget.is_spent() {
+            // The queue of the listener holds the others until there is room.
+            self.retry_at = Some(Instant::now() + BACK_OFF);
+            if self.is_armed {
+                ring.cancel(TAG);
+            }
+        } else if !self.is_armed && self.retry_at.is_none() {
+            self.arm(ring);
+        }
+        socket
+    }
+
+    fn arm(&mut self, ring: &mut Ring) {
+        if let Some(listener) = &self.listener
+            && !self.is_armed
+        {
+            ring.accept(listener.as_fd(), TAG);
+            self.is_armed = true;
+        }
+    }
+}
+
+/// `count` sockets that listen on `address` together, and the address they have: port 0 becomes a free one.
+///
+/// Connections inherit TCP_NODELAY from them: what a turn gathered is one send, and nothing follows soon that would be worth
+/// waiting for.
+///
+/// # Errors
+/// [`Error::AddressInUse`] also when the other party shares its port, as another gateway would; [`Error::Listen`].
+pub(crate) fn listen(address: SocketAddr, count: u16) -> Result<(Vec<OwnedFd>, SocketAddr), Error> {
+    let explain = |source: io::Error| match source.kind() {
+        io::ErrorKind::AddrInUse => Error::AddressInUse(address),
+        _ => Error::Listen { address, source },
+    };
+    // Without SO_REUSEPORT, which is what finds out whether somebody else is there.
+    let probe = bind(address, false).map_err(explain)?;
+    let actual = probe.local_addr().map_err(explain)?;
+    let actual = actual.as_socket().expect("an internet address was bound");
+    drop(probe);
+    let sockets = (0..count).map(|_| {
+        let socket = bind(actual, true)?;
+        socket.listen(BACKLOG)?;
+        Ok(socket.into())
+    });
+    let sockets = sockets.collect::<io::Result<Vec<_>>>().map_err(explain)?;
+    Ok((sockets, actual))
+}
+
+fn bind(address: SocketAddr, is_shared: bool) -> io::Result<socket2::Socket> {
+    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // Connections of an earlier run that the kernel still remembers do not count as somebody else.
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(is_shared)?;
+    socket.set_tcp_nodelay(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+/// How long to wait when there is no descriptor left: long enough to cost nothing, short beside a client's patience.
+const BACK_OFF: Duration = Duration::from_millis(100);
+/// Connections that may wait to be accepted; the kernel cuts it to net.core.somaxconn.
+const BACKLOG: i32 = 4096;
+const TAG: Tag = Tag { op: Op::Accept, generation: 0, index: 0 };
+
+const ENOMEM: i32 = 12;
+const ENFILE: i32 = 23;
+const EMFILE: i32 = 24;
+const ENOBUFS: i32 = 105;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_taken_port_is_told_even_if_it_is_shared() {
+        let (first, address) = listen("127.0.0.1:0".parse().unwrap(), 2).unwrap();
+        assert_eq!(first.len(), 2);
+        assert!(matches!(listen(address, 1), Err(Error::AddressInUse(taken)) if taken == address));
+        drop(first);
+        assert!(listen(address, 1).is_ok());
+    }
+
+    #[test]
+    fn an_address_of_another_machine_is_refused() {
+        let address = "192.0.2.1:1".parse().unwrap();
+        assert!(matches!(listen(address, 1), Err(Error::Listen { .. })));
+    }
+}

@@ -1,0 +1,139 @@
+//! Buffers that connections hold only while there is something in them.
+
+use std::ops::Deref;
+
+/// Empty buffers, kept for the next who needs one.
+#[derive(Debug, Default)]
+pub(crate) struct Pool {
+    buffers: Vec<Vec<u8>>,
+}
+
+impl Pool {
+    /// An empty buffer, perhaps without room yet.
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        self.buffers.pop().unwrap_or_default()
+    }
+
+    /// Gives a buffer back. A large one, and one too many, is freed: the pool holds at most 4 MiB.
+    pub(crate) fn put(&mut self, mut buffer: Vec<u8>) {
+        if (1..=BUFFER_LEN_MAX).contains(&buffer.capacity()) && self.buffers.len() < BUFFER_COUNT_MAX {
+            buffer.clear();
+            self.buffers.push(buffer);
+        }
+    }
+}
+
+/// Bytes that are added at the end and taken from the front, in a buffer of the pool while there are any.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    buffer: Vec<u8>,
+    /// Bytes taken: `taken < buffer.len()`, or both are 0.
+    taken: u32,
+}
+
+impl Queue {
+    /// Those bytes, in the memory they come in.
+    pub(crate) fn of(buffer: Vec<u8>) -> Queue {
+        Queue { buffer, taken: 0 }
+    }
+
+    /// Adds at the end. Each byte is moved O(1) times on average.
+    pub(crate) fn push(&mut self, bytes: &[u8], pool: &mut Pool) {
+        if self.buffer.capacity() == 0 {
+            self.buffer = pool.take();
+        } else if self.taken as usize > self.buffer.len() / 2 {
+            self.buffer.drain(..self.taken as usize);
+            self.taken = 0;
+        }
+        self.buffer.extend_from_slice(bytes);
+        assert!(
+            u32::try_from(self.buffer.len()).is_ok(),
+            "whoever fills a connection's buffer keeps it far below 4 GiB"
+        );
+    }
+
+    /// Takes from the front.
+    ///
+    /// # Panics
+    /// When it does not hold that much.
+    pub(crate) fn take(&mut self, len: usize, pool: &mut Pool) {
+        assert!(len <= self.len(), "no more is taken than was there");
+        // Fits: it is at most `buffer.len()`, which `push` checked.
+        self.taken += len as u32;
+        if self.taken as usize == self.buffer.len() {
+            self.clear(pool);
+        }
+    }
+
+    /// Takes everything.
+    pub(crate) fn clear(&mut self, pool: &mut Pool) {
+        self.taken = 0;
+        if self.buffer.capacity() > 0 {
+            pool.put(std::mem::take(&mut self.buffer));
+        }
+    }
+
+    /// What it holds, in a buffer that begins with it.
+    pub(crate) fn into_buffer(mut self) -> Vec<u8> {
+        self.buffer.drain(..self.taken as usize);
+        self.buffer
+    }
+}
+
+impl Deref for Queue {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        self.buffer.get(self.taken as usize..).expect("taken <= buffer.len()")
+    }
+}
+
+/// What a coalesced turn's frames for one connection seldom exceed.
+const BUFFER_LEN_MAX: usize = 4096;
+const BUFFER_COUNT_MAX: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_leave_in_the_order_they_came() {
+        let mut pool = Pool::default();
+        let mut queue = Queue::default();
+        let (mut pushed, mut taken) = (0u8, 0u8);
+        for step in 0..1000usize {
+            let bytes: Vec<u8> = (0..step % 7)
+                .map(|_| {
+                    pushed = pushed.wrapping_add(1);
+                    pushed
+                })
+                .collect();
+            queue.push(&bytes, &mut pool);
+            for byte in queue[..queue.len().min(step % 5)].to_vec() {
+                taken = taken.wrapping_add(1);
+                assert_eq!(byte, taken);
+                queue.take(1, &mut pool);
+            }
+        }
+        for byte in queue.into_buffer() {
+            taken = taken.wrapping_add(1);
+            assert_eq!(byte, taken);
+        }
+        assert_eq!(pushed, taken);
+    }
+
+    #[test]
+    fn an_empty_queue_holds_no_memory_and_the_pool_is_bounded() {
+        let mut pool = Pool::default();
+        for len in [1, 100, BUFFER_LEN_MAX, BUFFER_LEN_MAX + 1, 1 << 20] {
+            let mut queue = Queue::default();
+            queue.push(&vec![1; len], &mut pool);
+            queue.take(len, &mut pool);
+            assert_eq!(queue.buffer.capacity(), 0);
+        }
+        assert!(pool.buffers.iter().all(|buffer| buffer.capacity() <= BUFFER_LEN_MAX));
+        for _ in 0..BUFFER_COUNT_MAX * 2 {
+            pool.put(vec![0; 10]);
+        }
+        assert!(pool.buffers.len() <= BUFFER_COUNT_MAX);
+    }
+}

@@ -1,0 +1,150 @@
+//! One client's socket: what waits to be parsed, what waits to be sent, and how it ends.
+//!
+//! ```text
+//! Open ──close──► Closing ──outbox sent──► Lingering ──peer closed, or deadline──► Gone
+//!   │  ──release──► Leaving ──polls are over──► handed out
+//!   └──peer closed, error──────────────────────────────────────────────────────► Gone ──polls are over──► place is free
+//! ```
+//! A place is used again only after the last completion of every entry that names it.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::buffers::Queue;
+
+/// A connection as the reactor sees it. About 100 bytes, and nothing on the heap while it is idle.
+pub(crate) struct Conn {
+    pub(crate) socket: Socket,
+    pub(crate) stage: Stage,
+    /// The limit in force for the payload of a frame.
+    pub(crate) payload_len_max: u32,
+    /// Bytes read and not parsed: the beginning of a frame, or what came after a pause.
+    pub(crate) unread: Queue,
+    /// Bytes written and not sent.
+    pub(crate) unsent: Queue,
+    /// No frames are handed out.
+    pub(crate) is_paused: bool,
+    /// Nothing is read or parsed any more: its bytes were refused.
+    pub(crate) is_broken: bool,
+    /// The socket may have something to read.
+    pub(crate) may_read: bool,
+    /// The peer has shut down its side, or the connection failed: read on to the end, even after a short read.
+    pub(crate) is_ending: bool,
+    /// On the list of those to be read.
+    pub(crate) is_listed: bool,
+    /// On the list of those to be sent.
+    pub(crate) is_dirty: bool,
+    /// The socket took less than it was given; a poll for room is under way or about to be.
+    pub(crate) is_blocked: bool,
+    /// The multishot poll is under way.
+    pub(crate) is_polled: bool,
+    /// The poll for room is under way.
+    pub(crate) is_write_polled: bool,
+}
+
+/// Where a connection is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Frames pass.
+    Open,
+    /// It will be handed out; what it has read stays with it.
+    Leaving,
+    /// What was written is sent, then it ends.
+    Closing,
+    /// Our side is shut down; what still comes is thrown away, so that the peer gets our last bytes and no reset.
+    Lingering,
+    /// It waits for its last completions.
+    Gone,
+}
+
+impl Conn {
+    /// A fresh connection: open, nothing waiting, not polled yet.
+    pub(crate) fn new(socket: Socket, payload_len_max: u32) -> Conn {
+        Conn {
+            socket,
+            stage: Stage::Open,
+            payload_len_max,
+            unread: Queue::default(),
+            unsent: Queue::default(),
+            is_paused: false,
+            is_broken: false,
+            may_read: false,
+            is_ending: false,
+            is_listed: false,
+            is_dirty: false,
+            is_blocked: false,
+            is_polled: false,
+            is_write_polled: false,
+        }
+    }
+
+    /// Whether frames may be handed out.
+    pub(crate) fn takes_frames(&self) -> bool {
+        self.stage == Stage::Open && !self.is_paused && !self.is_broken
+    }
+
+    /// Whether bytes that came and were not handed out are still wanted.
+    pub(crate) fn keeps_bytes(&self) -> bool {
+        matches!(self.stage, Stage::Open | Stage::Leaving) && !self.is_broken
+    }
+
+    /// Whether entries of the ring still name it.
+    pub(crate) fn is_named(&self) -> bool {
+        self.is_polled || self.is_write_polled
+    }
+}
+
+/// A connection on its way from one shard to another, with everything that was read and not handed out, and everything that
+/// was written and not sent.
+pub(crate) struct Detached {
+    pub(crate) socket: Socket,
+    pub(crate) unread: Vec<u8>,
+    pub(crate) unsent: Vec<u8>,
+}
+
+/// A client's socket; counted among the descriptors that connections may take.
+pub(crate) struct Socket {
+    descriptor: OwnedFd,
+    budget: Arc<DescriptorBudget>,
+}
+
+impl Socket {
+    /// Counts `descriptor`; `None` closes it, because connections have taken all they may.
+    pub(crate) fn admit(descriptor: OwnedFd, budget: &Arc<DescriptorBudget>) -> Option<Socket> {
+        let socket = Socket { descriptor, budget: Arc::clone(budget) };
+        (budget.used.fetch_add(1, Ordering::Relaxed) < budget.count_max).then_some(socket)
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.budget.used.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+}
+
+/// How many descriptors connections may take, of all shards together. What is left of the process's limit is for the log, the
+/// listeners and the rings: a crowd of clients must not keep the log from opening a segment.
+#[derive(Debug)]
+pub(crate) struct DescriptorBudget {
+    used: AtomicUsize,
+    count_max: usize,
+}
+
+impl DescriptorBudget {
+    /// For at most `count_max` connections.
+    pub(crate) fn new(count_max: usize) -> Arc<DescriptorBudget> {
+        Arc::new(DescriptorBudget { used: AtomicUsize::new(0), count_max })
+    }
+
+    /// Whether no further connection may come.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.used.load(Ordering::Relaxed) >= self.count_max
+    }
+}

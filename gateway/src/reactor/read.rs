@@ -1,0 +1,168 @@
+//! Reading: bytes into the shared buffer, whole frames out of it, and the rest kept.
+
+use gateway_core::ConnId;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
+use wire::{Cut, cut};
+
+use super::conn::Stage;
+use super::{Event, Net};
+
+/// Visits each listed connection once, as long as reads are left; the others stay on the list.
+pub(super) fn visit_listed(
+    net: &mut Net,
+    buffer: &mut [u8],
+    reads_left: &mut usize,
+    on: &mut impl FnMut(&mut Net, Event<'_>),
+) {
+    for _ in 0..net.listed.len() {
+        if *reads_left == 0 {
+            return;
+        }
+        let Some(id) = net.listed.pop_front() else { return };
+        let Some(conn) = net.conns.get_mut(id) else { continue };
+        conn.is_listed = false;
+        match conn.stage {
+            Stage::Open => visit_open(net, id, buffer, reads_left, on),
+            Stage::Lingering => discard(net, id, buffer, reads_left),
+            Stage::Leaving | Stage::Closing | Stage::Gone => {}
+        }
+    }
+}
+
+/// Parses what was kept, then reads once: one recv per visit, so that nobody who has much to say keeps the others waiting.
+fn visit_open(
+    net: &mut Net,
+    id: ConnId,
+    buffer: &mut [u8],
+    reads_left: &mut usize,
+    on: &mut impl FnMut(&mut Net, Event<'_>),
+) {
+    parse(net, id, &[], on);
+    let Some(conn) = net.conns.get_mut(id) else { return };
+    if !conn.takes_frames() || !conn.may_read {
+        return;
+    }
+    *reads_left -= 1;
+    match recv(&conn.socket, &mut *buffer, RecvFlags::DONTWAIT) {
+        Ok((_, 0)) => close(net, id, on),
+        Ok((_, len)) => {
+            // A short read took all there was: what comes later is told by another completion. (Urgent data ends a read too; who
+            // sends it waits until he sends more.)
+            let may_read = len == buffer.len() || conn.is_ending;
+            conn.may_read = may_read;
+            if parse(net, id, &buffer[..len], on) == 0 && is_open(net, id) {
+                on(net, Event::Heard { conn: id });
+            }
+            if may_read && net.conns.get(id).is_some_and(|conn| conn.takes_frames()) {
+                net.list(id);
+            }
+        }
+        Err(Errno::AGAIN) => {
+            conn.may_read = false;
+            conn.is_ending = false;
+        }
+        Err(Errno::INTR) => net.list(id),
+        Err(_) => close(net, id, on),
+    }
+}
+
+/// Hands out the whole frames of what was kept and then of `bytes`, and keeps the rest. Says how many there were.
+fn parse(net: &mut Net, id: ConnId, mut bytes: &[u8], on: &mut impl FnMut(&mut Net, Event<'_>)) -> usize {
+    let mut count = 0;
+    let kept = net.conns.get_mut(id).map(|conn| std::mem::take(&mut conn.unread));
+    if let Some(mut kept) = kept
+        && !kept.is_empty()
+    {
+        while !kept.is_empty() {
+            let missing = match hand_out_first(net, id, &kept, on) {
+                First::Frame(len) => {
+                    count += 1;
+                    kept.take(len, &mut net.pool);
+                    continue;
+                }
+                First::Incomplete(missing) => missing.min(bytes.len()),
+                First::Unwanted => bytes.len(),
+            };
+            if missing == 0 {
+                break;
+            }
+            let (wanted, rest) = bytes.split_at(missing);
+            kept.push(wanted, &mut net.pool);
+            bytes = rest;
+        }
+        match net.conns.get_mut(id) {
+            Some(conn) if conn.keeps_bytes() => conn.unread = kept,
+            _ => kept.clear(&mut net.pool),
+        }
+    }
+    while !bytes.is_empty() {
+        match hand_out_first(net, id, bytes, on) {
+            First::Frame(len) => {
+                count += 1;
+                bytes = bytes.get(len..).expect("the frame was cut from these bytes");
+            }
+            First::Incomplete(_) | First::Unwanted => break,
+        }
+    }
+    if let Some(conn) = net.conns.get_mut(id)
+        && conn.keeps_bytes()
+        && !bytes.is_empty()
+    {
+        conn.unread.push(bytes, &mut net.pool);
+    }
+    count
+}
+
+enum First {
+    /// It was handed out and is so long.
+    Frame(usize),
+    /// At least so many bytes are missing.
+    Incomplete(usize),
+    /// The connection takes no frames now.
+    Unwanted,
+}
+
+fn hand_out_first(net: &mut Net, id: ConnId, bytes: &[u8], on: &mut impl FnMut(&mut Net, Event<'_>)) -> First {
+    let Some(conn) = net.conns.get(id) else { return First::Unwanted };
+    if !conn.takes_frames() {
+        return First::Unwanted;
+    }
+    match cut(bytes, conn.payload_len_max as usize) {
+        Ok(Cut::Need(missing)) => First::Incomplete(missing),
+        Ok(Cut::Frame { frame_type, payload, len }) => {
+            on(net, Event::Frame { conn: id, frame_type, payload });
+            First::Frame(len)
+        }
+        Err(error) => {
+            net.mark_broken(id);
+            on(net, Event::Broken { conn: id, error });
+            First::Unwanted
+        }
+    }
+}
+
+/// Reads to throw away, until the peer is done.
+fn discard(net: &mut Net, id: ConnId, buffer: &mut [u8], reads_left: &mut usize) {
+    let Some(conn) = net.conns.get_mut(id) else { return };
+    *reads_left -= 1;
+    match recv(&conn.socket, &mut *buffer, RecvFlags::DONTWAIT) {
+        Ok((_, len)) if len > 0 => net.list(id),
+        Err(Errno::INTR) => net.list(id),
+        Err(Errno::AGAIN) => {}
+        Ok(_) | Err(_) => net.drop_conn(id),
+    }
+}
+
+/// The peer or the network ended it.
+pub(super) fn close(net: &mut Net, id: ConnId, on: &mut impl FnMut(&mut Net, Event<'_>)) {
+    let was_open = is_open(net, id);
+    net.drop_conn(id);
+    if was_open {
+        on(net, Event::Closed { conn: id });
+    }
+}
+
+fn is_open(net: &Net, id: ConnId) -> bool {
+    net.conns.get(id).is_some_and(|conn| conn.stage == Stage::Open)
+}
