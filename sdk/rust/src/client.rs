@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::mem;
 
-use wire::frame::{Gap, Ping, Send, SendFlags};
-use wire::limits::{CLIENT_PAYLOAD_LEN_MAX, PAYLOAD_LEN_MAX};
+use wire::frame::{Ping, Send, SendFlags};
+use wire::limits::{CLIENT_PAYLOAD_LEN_MAX, NAME_LEN_MAX, PAYLOAD_LEN_MAX};
 use wire::{Code, Counter, Cut, Deframer, DeviceNo, Frame, Id, Mid, Name, WireError};
 
 use crate::backoff::Random;
@@ -208,7 +208,7 @@ impl<S: Store> Client<S> {
         body: &[u8],
     ) -> Result<Counter, SendError> {
         self.now_us = now_us;
-        self.check_len(to, body)?;
+        self.check_len(body)?;
         let len = to.as_str().len() + body.len() + Waiting::OVERHEAD;
         if self.ledger.outbox.len() + len > self.config.outbox_len_max {
             return Err(SendError::OutboxFull);
@@ -230,7 +230,7 @@ impl<S: Store> Client<S> {
     /// # Errors
     /// [`SendError`]: nothing is sent.
     pub fn send_ephemeral(&mut self, to: Name<'_>, kind: u8, flags: SendFlags, body: &[u8]) -> Result<(), SendError> {
-        self.check_len(to, body)?;
+        self.check_len(body)?;
         let (true, Some(device_no)) = (self.is_welcomed(), self.ledger.device_no) else {
             return Err(SendError::NotWelcomed);
         };
@@ -367,11 +367,6 @@ impl<S: Store> Client<S> {
         }
     }
 
-    fn on_gap(&mut self, gap: Gap) {
-        let Gap { first, last, reason } = gap;
-        self.events.push_back(Event::Gap { first, last, reason });
-    }
-
     /// What came is not a frame. An unknown type is no reason to part.
     fn on_broken(&mut self, error: &WireError) {
         if error.is_fatal() {
@@ -385,8 +380,8 @@ impl<S: Store> Client<S> {
         }
     }
 
-    fn check_len(&self, to: Name<'_>, body: &[u8]) -> Result<(), SendError> {
-        let max = self.payload_len_max.saturating_sub(SEND_HEAD_LEN + to.as_str().len());
+    fn check_len(&self, body: &[u8]) -> Result<(), SendError> {
+        let max = self.payload_len_max.saturating_sub(DELIVER_HEAD_LEN);
         match body.len() {
             len if len > max => Err(SendError::TooLarge { len, max }),
             _ => Ok(()),
@@ -433,22 +428,26 @@ impl<S: Store> Client<S> {
 
     /// Commits, or stops for good. False: stopped.
     pub(crate) fn commit_or_fail(&mut self, change: &Change<'_>) -> bool {
-        match self.commit(change) {
-            Ok(()) => true,
-            Err(error) => {
-                self.events.push_back(Event::StoreFailed(Box::new(error)));
-                if self.is_open() {
-                    self.close(None, Next::Fail);
-                } else {
-                    self.phase = Phase::Failed;
-                }
-                false
-            }
+        let result = self.commit(change);
+        if let Err(error) = result {
+            self.fail(error);
+            return false;
+        }
+        true
+    }
+
+    /// The store failed: stops for good.
+    pub(crate) fn fail(&mut self, error: StoreError) {
+        self.events.push_back(Event::StoreFailed(Box::new(error)));
+        if self.is_open() {
+            self.close(None, Next::Fail);
+        } else {
+            self.phase = Phase::Failed;
         }
     }
 }
 
-/// Bytes of SEND before the recipient's name.
-const SEND_HEAD_LEN: usize = 16;
+/// Bytes that DELIVER may need before the body: a message is only as long as it can be delivered to anybody.
+const DELIVER_HEAD_LEN: usize = 24 + 2 * NAME_LEN_MAX;
 /// With more than this waiting for the transport, ephemeral messages are not worth sending.
 const EPHEMERAL_BEHIND_LEN: usize = 64 * 1024;

@@ -9,8 +9,8 @@ pub enum SendError {
     /// [`Event::Accepted`](crate::Event::Accepted).
     #[error("too much waits to be acknowledged")]
     OutboxFull,
-    /// The frame would be longer than the gateway takes.
-    #[error("a message has at most {max} bytes to this recipient, this one has {len}")]
+    /// The body is longer than the gateway takes.
+    #[error("a message has at most {max} bytes, this one has {len}")]
     TooLarge {
         /// Bytes of the body.
         len: usize,

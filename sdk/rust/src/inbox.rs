@@ -1,6 +1,6 @@
 //! What is delivered: seen before or new, committed, confirmed.
 
-use wire::frame::{Deliver, DeliverAck};
+use wire::frame::{Deliver, DeliverAck, Gap};
 use wire::{Frame, Id};
 
 use crate::client::Client;
@@ -42,11 +42,26 @@ impl<S: Store> Client<S> {
             }
             is_kept
         };
-        if is_kept && let Phase::Welcomed(session) = &mut self.phase {
+        if is_kept {
+            let len = deliver.from.as_str().len() + deliver.to.as_str().len() + deliver.body.len();
+            self.note_kept(deliver.id, len);
+        }
+    }
+
+    /// Entries of this range will not come: the application is told, and the cursor does not wait for them.
+    pub(crate) fn on_gap(&mut self, gap: Gap) {
+        let Gap { first, last, reason } = gap;
+        if self.advance(last) {
+            self.events.push_back(Event::Gap { first, last, reason });
+            self.note_kept(last, 0);
+        }
+    }
+
+    /// Everything up to `id` is committed; the entry counted for `len` bytes of the credit.
+    fn note_kept(&mut self, id: Id, len: usize) {
+        if let Phase::Welcomed(session) = &mut self.phase {
             let delay_us = self.config.ack_delay_ms.min(ACK_DELAY_MS_MAX) * 1000;
-            let credit = self.config.credit;
-            let body_len = deliver.body.len();
-            session.confirm.add(self.now_us, delay_us, credit, deliver.id, body_len);
+            session.confirm.add(self.now_us, delay_us, self.config.credit, id, len);
         }
     }
 

@@ -1,5 +1,6 @@
 //! How a connection begins and ends: HELLO, WELCOME, LOGOUT, GOAWAY, and when to come back.
 
+use wire::code::Retry;
 use wire::frame::{GoAway, Hello, Logout, Welcome};
 use wire::limits::{CLIENT_TEXT_LEN_MAX, HELLO_TIMEOUT, VERSION};
 use wire::{Code, Counter, Deframer, Frame, Incarnation};
@@ -94,21 +95,17 @@ impl<S: Store> Client<S> {
 
     pub(crate) fn on_goaway(&mut self, goaway: &GoAway<'_>) {
         let code = Code::from_number(goaway.code);
+        let is_forgotten = code == Some(Code::LoggedOut) && self.logout == Some(true);
+        if (is_forgotten || code == Some(Code::NewIncarnation)) && !self.renew() {
+            return;
+        }
         let next = match code.map(Code::retry) {
-            _ if code == Some(Code::NewIncarnation) => {
-                if let Err(error) = self.take_incarnation() {
-                    self.events.push_back(Event::StoreFailed(Box::new(error)));
-                    Next::Fail
-                } else {
-                    Next::BackOff
-                }
-            }
             // A ticket that is not taken is no verdict about the credential.
-            Some(wire::code::Retry::Never) if is_about_credential(code) && self.ticket.is_some() => Next::BackOff,
-            Some(wire::code::Retry::Never) => Next::End { code: goaway.code },
-            Some(wire::code::Retry::Now) => Next::BackOff,
+            Some(Retry::Never) if is_about_credential(code) && self.ticket.is_some() => Next::BackOff,
+            Some(Retry::Never) => Next::End { code: goaway.code },
+            Some(Retry::Now) => Next::BackOff,
             // A code of a later version: its slot tells what it is.
-            Some(wire::code::Retry::Slot) | None => self.slot(goaway),
+            Some(Retry::Slot) | None => self.slot(goaway),
         };
         if !self.is_welcomed() {
             self.ticket = None;
@@ -127,6 +124,16 @@ impl<S: Store> Client<S> {
             self.events.push_back(Event::Renumbered { old, new });
         }
         Ok(())
+    }
+
+    /// [`Client::take_incarnation`], or stops for good. False: stopped.
+    fn renew(&mut self) -> bool {
+        let result = self.take_incarnation();
+        if let Err(error) = result {
+            self.fail(error);
+            return false;
+        }
+        true
     }
 
     /// Ends the connection from this side.

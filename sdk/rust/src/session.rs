@@ -64,10 +64,10 @@ pub(crate) struct Confirm {
 
 impl Confirm {
     /// An entry is committed. It is confirmed after `delay_us`, or at once when half the credit is used.
-    pub(crate) fn add(&mut self, now_us: u64, delay_us: u64, credit: Credit, id: Id, body_len: usize) {
+    pub(crate) fn add(&mut self, now_us: u64, delay_us: u64, credit: Credit, id: Id, len: usize) {
         self.delivered = self.delivered.max(id);
         self.entries += 1;
-        self.bytes += body_len as u64;
+        self.bytes += len as u64;
         let is_half = self.entries * 2 >= credit.entries.into() || self.bytes * 2 >= credit.bytes.into();
         let due_us = now_us + if is_half { 0 } else { delay_us };
         self.due_us = Some(self.due_us.map_or(due_us, |due| due.min(due_us)));

@@ -276,6 +276,23 @@ fn a_logout_while_away_is_carried_out_at_the_next_welcome_and_repeated_until_ans
     assert_eq!(pair.said().last(), Some(&Said::Logout(true)));
 }
 
+#[test]
+fn a_device_that_was_forgotten_comes_back_as_a_new_one() {
+    let mut pair = Pair::welcomed();
+    pair.send("m1");
+    pair.send("m2");
+    pair.accept(1);
+    let before = pair.client.ledger().incarnation;
+    pair.client.logout(true);
+    pair.go_away(Code::LoggedOut);
+    assert_ne!(pair.client.ledger().incarnation, before);
+    assert_eq!(pair.client.device_no(), None);
+    pair.said();
+    pair.client.restart(pair.now_us);
+    pair.connect();
+    assert!(matches!(pair.said().as_slice(), [Said::Hello { lowest: 1, highest: 0, .. }]));
+}
+
 fn welcome_with_ticket(pair: &mut Pair, ticket: &[u8]) {
     pair.tell(&Frame::Welcome(Welcome {
         version: limits::VERSION,

@@ -173,9 +173,9 @@ fn half_the_credit_in_entries_is_confirmed_at_once() {
 }
 
 #[test]
-fn half_the_credit_in_bytes_is_confirmed_at_once() {
+fn half_the_credit_in_bytes_of_names_and_bodies_is_confirmed_at_once() {
     let mut pair = Pair::welcomed();
-    pair.deliver(10, 1, 1, &"x".repeat(2048));
+    pair.deliver(10, 1, 1, &"x".repeat(2048 - "bobalice".len()));
     assert_eq!(pair.said(), [Said::Ack(10)]);
 }
 
@@ -193,10 +193,13 @@ fn an_application_that_reads_nothing_gets_no_more_than_its_credit_confirmed() {
 }
 
 #[test]
-fn a_gap_is_told_with_its_bounds() {
+fn a_gap_is_told_with_its_bounds_and_confirmed() {
     let mut pair = Pair::welcomed();
     pair.tell(&Frame::Gap(Gap { first: Id(3), last: Id(9), reason: 1 }));
     assert_eq!(pair.events(), [Event::Gap { first: Id(3), last: Id(9), reason: 1 }]);
+    assert_eq!(pair.client.last_id(), Id(9));
+    pair.tick();
+    assert_eq!(pair.said(), [Said::Ack(9)]);
 }
 
 #[test]

@@ -248,7 +248,7 @@ fn the_outbox_refuses_what_goes_over_its_bound_and_takes_it_when_there_is_room()
 #[test]
 fn a_body_that_fits_no_frame_is_refused_before_it_is_queued() {
     let mut pair = Pair::welcomed();
-    let max = 64 * 1024 - 16 - "bob".len();
+    let max = 64 * 1024 - 152;
     let mut send = |len: usize| {
         let now_us = pair.now_us;
         pair.client.send(now_us, name("bob"), 1, SendFlags(0), &vec![0; len])
