@@ -10,6 +10,7 @@ mod golden;
 mod hostile;
 mod json;
 mod layout;
+mod names;
 mod random;
 mod refusals;
 mod samples;
