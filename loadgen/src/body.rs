@@ -58,13 +58,7 @@ impl Body {
 mod tests {
     use super::*;
 
-    const BODY: Body = Body {
-        run: 1,
-        intended_ns: 2,
-        sender: 3,
-        recipient: 4,
-        number: 5,
-    };
+    const BODY: Body = Body { run: 1, intended_ns: 2, sender: 3, recipient: 4, number: 5 };
 
     #[test]
     fn what_is_written_is_read() {

@@ -24,12 +24,7 @@ use crate::scenario::{Load, Pattern, Scenario};
 ///
 /// Exit status: 0 if nothing was lost, duplicated, reordered or corrupted; 1 if something was; 2 if there was no run.
 #[derive(Debug, Parser)]
-#[command(
-    name = "loadgen",
-    version,
-    args_conflicts_with_subcommands = true,
-    subcommand_negates_reqs = true
-)]
+#[command(name = "loadgen", version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
@@ -104,10 +99,7 @@ impl Options {
         let prefix = || format!("load-{:08x}-", seed >> 32);
         let rate = self.rate.unwrap_or(1_000.0);
         ensure!(rate.is_finite() && rate > 0.0, "--rate: more than 0");
-        ensure!(
-            self.connect_rate.is_finite() && self.connect_rate > 0.0,
-            "--connect-rate: more than 0"
-        );
+        ensure!(self.connect_rate.is_finite() && self.connect_rate > 0.0, "--connect-rate: more than 0");
         ensure!(
             (BODY_LEN_MIN..=PAYLOAD_LEN_MAX).contains(&self.payload),
             "--payload: {BODY_LEN_MIN} to {PAYLOAD_LEN_MAX}"
@@ -132,16 +124,9 @@ impl Options {
     /// # Errors
     /// When the target is not an address, or a name that nobody knows.
     pub(crate) fn target(&self) -> Result<SocketAddr> {
-        let target = self
-            .target
-            .as_deref()
-            .context("--target: where is the gateway?")?;
-        let mut found = target
-            .to_socket_addrs()
-            .with_context(|| format!("--target {target}"))?;
-        found
-            .next()
-            .with_context(|| format!("--target {target}: no address has that name"))
+        let target = self.target.as_deref().context("--target: where is the gateway?")?;
+        let mut found = target.to_socket_addrs().with_context(|| format!("--target {target}"))?;
+        found.next().with_context(|| format!("--target {target}: no address has that name"))
     }
 }
 
@@ -156,13 +141,8 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
         "h" => 3_600_000,
         _ => return Err("a whole number and ms, s, m or h, as in 30s".into()),
     };
-    let number: u64 = number
-        .parse()
-        .map_err(|_| "a whole number comes first, as in 30s")?;
-    number
-        .checked_mul(ms_each)
-        .map(Duration::from_millis)
-        .ok_or_else(|| "too long".into())
+    let number: u64 = number.parse().map_err(|_| "a whole number comes first, as in 30s")?;
+    number.checked_mul(ms_each).map(Duration::from_millis).ok_or_else(|| "too long".into())
 }
 
 /// What surely fits into a frame of 64 KiB behind the longest names.
@@ -197,21 +177,9 @@ mod tests {
 
     #[test]
     fn a_window_closes_the_loop() {
-        let cli =
-            Cli::try_parse_from(["loadgen", "--target", "127.0.0.1:1", "--window", "16"]).unwrap();
-        assert_eq!(
-            cli.options.scenario(1).unwrap().load,
-            Load::Closed { window: 16 }
-        );
-        let both = [
-            "loadgen",
-            "--target",
-            "127.0.0.1:1",
-            "--window",
-            "16",
-            "--rate",
-            "5",
-        ];
+        let cli = Cli::try_parse_from(["loadgen", "--target", "127.0.0.1:1", "--window", "16"]).unwrap();
+        assert_eq!(cli.options.scenario(1).unwrap().load, Load::Closed { window: 16 });
+        let both = ["loadgen", "--target", "127.0.0.1:1", "--window", "16", "--rate", "5"];
         assert!(Cli::try_parse_from(both).is_err());
     }
 
@@ -226,15 +194,7 @@ mod tests {
     fn durations_have_a_unit() {
         assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(parse_duration("2m"), Ok(Duration::from_secs(120)));
-        for bad in [
-            "",
-            "30",
-            "s",
-            "-1s",
-            "1.5s",
-            "30 s",
-            "99999999999999999999h",
-        ] {
+        for bad in ["", "30", "s", "-1s", "1.5s", "30 s", "99999999999999999999h"] {
             assert!(parse_duration(bad).is_err(), "{bad:?}");
         }
     }

@@ -28,15 +28,11 @@ impl Latency {
 
     /// Something that was meant to begin at `intended_ns` ended at `now_ns`.
     pub(crate) fn record(&mut self, intended_ns: u64, now_ns: u64) {
-        self.0
-            .saturating_record(now_ns.saturating_sub(intended_ns) / 1_000);
+        self.0.saturating_record(now_ns.saturating_sub(intended_ns) / 1_000);
     }
 
     pub(crate) fn buckets(&self) -> Buckets {
-        self.0
-            .iter_recorded()
-            .map(|step| (step.value_iterated_to(), step.count_at_value()))
-            .collect()
+        self.0.iter_recorded().map(|step| (step.value_iterated_to(), step.count_at_value())).collect()
     }
 
     /// Adds what another process measured.
@@ -118,10 +114,7 @@ mod tests {
         let summary = latency.summary();
         assert!(summary.count > 9_500);
         assert!(summary.p50 < 10, "{summary:?}");
-        assert!(
-            (1_800_000..=2_000_000).contains(&summary.p99),
-            "{summary:?}"
-        );
+        assert!((1_800_000..=2_000_000).contains(&summary.p99), "{summary:?}");
     }
 
     #[test]

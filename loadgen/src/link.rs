@@ -94,13 +94,7 @@ impl Progress {
 
     /// What must change from time to time if the run is getting anywhere.
     pub(crate) fn pulse(&self) -> [u64; 5] {
-        [
-            u64::from(self.registered),
-            u64::from(self.returned),
-            self.acked,
-            self.refused,
-            self.delivered,
-        ]
+        [u64::from(self.registered), u64::from(self.returned), self.acked, self.refused, self.delivered]
     }
 }
 
@@ -142,9 +136,7 @@ pub(crate) struct Part {
 pub(crate) fn say<T: Serialize>(to: &mut impl Write, what: &T) -> Result<()> {
     let mut line = serde_json::to_vec(what).context("cannot put a message into JSON")?;
     line.push(b'\n');
-    to.write_all(&line)
-        .and_then(|()| to.flush())
-        .context("the other process is gone")
+    to.write_all(&line).and_then(|()| to.flush()).context("the other process is gone")
 }
 
 /// Reads one line.

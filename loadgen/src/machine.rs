@@ -18,12 +18,7 @@ impl Machine {
         let uname = rustix::system::uname();
         let text = |part: &std::ffi::CStr| part.to_string_lossy().into_owned();
         Machine {
-            kernel: format!(
-                "{} {} {}",
-                text(uname.sysname()),
-                text(uname.release()),
-                text(uname.machine())
-            ),
+            kernel: format!("{} {} {}", text(uname.sysname()), text(uname.release()), text(uname.machine())),
             cpu: cpu_model().unwrap_or_else(|| "unknown".into()),
             cpus: std::thread::available_parallelism().map_or(1, usize::from),
         }
@@ -42,12 +37,8 @@ fn cpu_model() -> Option<String> {
 /// When the system does not tell, or does not let its own bound be used.
 pub(crate) fn raise_descriptor_count_max() -> Result<u64> {
     let limit = getrlimit(Resource::Nofile);
-    let wanted = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    setrlimit(Resource::Nofile, wanted)
-        .context("cannot raise the bound on descriptors to its hard limit")?;
+    let wanted = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    setrlimit(Resource::Nofile, wanted).context("cannot raise the bound on descriptors to its hard limit")?;
     Ok(limit.maximum.unwrap_or(u64::MAX))
 }
 
@@ -57,10 +48,7 @@ pub(crate) fn raise_descriptor_count_max() -> Result<u64> {
 /// Says how many it takes when the wished number is too small.
 pub(crate) fn processes(users: u32, wished: Option<u32>, descriptor_count_max: u64) -> Result<u32> {
     let each_max = descriptor_count_max.saturating_sub(DESCRIPTORS_RESERVED);
-    ensure!(
-        each_max >= 2,
-        "a process may have only {descriptor_count_max} descriptors: raise the limit (ulimit -n)"
-    );
+    ensure!(each_max >= 2, "a process may have only {descriptor_count_max} descriptors: raise the limit (ulimit -n)");
     // Workers get whole pairs.
     let pairs_each_max = each_max / 2;
     let needed = u64::from(users).div_ceil(2).div_ceil(pairs_each_max).max(1);
@@ -100,9 +88,6 @@ mod tests {
     #[test]
     fn this_machine_has_a_kernel_and_a_processor() {
         let machine = Machine::this();
-        assert!(
-            machine.kernel.starts_with("Linux ") && machine.cpus >= 1,
-            "{machine:?}"
-        );
+        assert!(machine.kernel.starts_with("Linux ") && machine.cpus >= 1, "{machine:?}");
     }
 }

@@ -28,11 +28,7 @@ impl Socket {
     /// # Errors
     /// When the system refuses a socket or the way to the target.
     pub(crate) fn connect(target: SocketAddr, source: Option<Ipv4Addr>) -> io::Result<Socket> {
-        let family = if target.is_ipv4() {
-            AddressFamily::INET
-        } else {
-            AddressFamily::INET6
-        };
+        let family = if target.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let fd = net::socket_with(family, SocketType::STREAM, flags, None)?;
         net::sockopt::set_tcp_nodelay(&fd, true)?;
@@ -47,9 +43,7 @@ impl Socket {
 
     /// Why connecting failed, once it has.
     pub(crate) fn connect_error(&self) -> Option<Errno> {
-        net::sockopt::socket_error(&self.0)
-            .unwrap_or_else(Err)
-            .err()
+        net::sockopt::socket_error(&self.0).unwrap_or_else(Err).err()
     }
 
     pub(crate) fn fd(&self) -> &OwnedFd {

@@ -71,19 +71,14 @@ impl Report {
         for part in parts {
             sum.add(&part.progress);
         }
-        let sent: Vec<Sent> = parts
-            .iter()
-            .flat_map(|part| part.sent.iter().cloned())
-            .collect();
+        let sent: Vec<Sent> = parts.iter().flat_map(|part| part.sent.iter().cloned()).collect();
         let arrived: Vec<_> = parts.iter().map(|part| part.arrived.as_slice()).collect();
         let totals = Totals::of(&sent, &arrived);
         let duration_s = scenario.duration_ns as f64 / 1e9;
         let of = |count: fn(&Part) -> u64| parts.iter().map(count).sum::<u64>();
         let send_lag_us = summary(parts.iter().map(|part| &part.lag));
-        let cpu_pcts: Vec<f64> = parts
-            .iter()
-            .map(|part| part.cpu_ns as f64 / scenario.duration_ns as f64 * 100.0)
-            .collect();
+        let cpu_pcts: Vec<f64> =
+            parts.iter().map(|part| part.cpu_ns as f64 / scenario.duration_ns as f64 * 100.0).collect();
         let client_limits = client_limits(&cpu_pcts, send_lag_us, scenario.load);
         Report {
             command: std::env::args().collect(),
@@ -132,8 +127,7 @@ impl Report {
     /// # Errors
     /// When the file cannot be written.
     pub(crate) fn publish(&self, json: Option<&Path>) -> Result<()> {
-        let mut text =
-            serde_json::to_string_pretty(self).context("cannot put the report into JSON")?;
+        let mut text = serde_json::to_string_pretty(self).context("cannot put the report into JSON")?;
         text.push('\n');
         match json {
             Some(path) if path == Path::new("-") => {
@@ -158,76 +152,38 @@ impl Report {
             ("caught up", self.caught_up_us),
             ("sent late", self.send_lag_us),
         ];
-        for (name, latency) in latencies
-            .into_iter()
-            .filter(|(_, latency)| latency.count > 0)
-        {
+        for (name, latency) in latencies.into_iter().filter(|(_, latency)| latency.count > 0) {
             let values = [latency.p50, latency.p99, latency.p999, latency.max].map(show_us);
             let [p50, p99, p999, max] = values;
-            line(
-                &mut table,
-                name,
-                &format!("{p50:>11} {p99:>11} {p999:>11} {max:>11}"),
-            );
+            line(&mut table, name, &format!("{p50:>11} {p99:>11} {p999:>11} {max:>11}"));
         }
-        let processes = if self.processes == 1 {
-            "process"
-        } else {
-            "processes"
-        };
+        let processes = if self.processes == 1 { "process" } else { "processes" };
         line(
             &mut table,
             "client CPU",
-            &format!(
-                "{:>8.1} % of a core, {} {processes}",
-                self.client_cpu_pct, self.processes
-            ),
+            &format!("{:>8.1} % of a core, {} {processes}", self.client_cpu_pct, self.processes),
         );
         for (error, count) in &self.error_kinds {
             line(&mut table, "error", &format!("{count:>8} x {error}"));
         }
         for limit in &self.client_limits {
-            line(
-                &mut table,
-                "warning",
-                &format!("the load generator was itself the limit: {limit}"),
-            );
+            line(&mut table, "warning", &format!("the load generator was itself the limit: {limit}"));
         }
-        let verdict = if self.is_clean() {
-            "every acknowledged message arrived once, in order, unchanged"
-        } else {
-            "FAILED"
-        };
+        let verdict =
+            if self.is_clean() { "every acknowledged message arrived once, in order, unchanged" } else { "FAILED" };
         line(&mut table, "verdict", verdict);
         table
     }
 
     fn counts(&self) -> String {
         let mut table = String::new();
-        line(
-            &mut table,
-            "connects",
-            &format!("{:>11.0} /s", self.connects_per_s),
-        );
-        let wished = self
-            .rate_wished
-            .map(|rate| format!(", wished {rate:.0} /s"));
+        line(&mut table, "connects", &format!("{:>11.0} /s", self.connects_per_s));
+        let wished = self.rate_wished.map(|rate| format!(", wished {rate:.0} /s"));
         let wished = wished.unwrap_or_else(|| ", closed loop".into());
-        line(
-            &mut table,
-            "rate reached",
-            &format!("{:>11.0} /s{wished}", self.rate_reached),
-        );
+        line(&mut table, "rate reached", &format!("{:>11.0} /s{wished}", self.rate_reached));
         line(&mut table, "sent", &format!("{:>11}", self.sent));
-        let how = format!(
-            "{} received, {} stored",
-            self.acked_received, self.acked_stored
-        );
-        line(
-            &mut table,
-            "acknowledged",
-            &format!("{:>11}    {how}", self.acked),
-        );
+        let how = format!("{} received, {} stored", self.acked_received, self.acked_stored);
+        line(&mut table, "acknowledged", &format!("{:>11}    {how}", self.acked));
         for (name, count) in [
             ("delivered", self.delivered),
             ("lost", self.lost),
@@ -265,16 +221,8 @@ fn summary<'a>(parts: impl Iterator<Item = &'a Vec<(u64, u64)>>) -> Summary {
 }
 
 fn connects_per_s(users: u32, parts: &[Part]) -> f64 {
-    let first_ns = parts
-        .iter()
-        .map(|part| part.connect_ns.0)
-        .min()
-        .unwrap_or(0);
-    let last_ns = parts
-        .iter()
-        .map(|part| part.connect_ns.1)
-        .max()
-        .unwrap_or(0);
+    let first_ns = parts.iter().map(|part| part.connect_ns.0).min().unwrap_or(0);
+    let last_ns = parts.iter().map(|part| part.connect_ns.1).max().unwrap_or(0);
     match last_ns.saturating_sub(first_ns) {
         0 => 0.0,
         took_ns => f64::from(users) / (took_ns as f64 / 1e9),
@@ -285,15 +233,10 @@ fn client_limits(cpu_pcts: &[f64], lag: Summary, load: Load) -> Vec<String> {
     let mut limits = Vec::new();
     let busiest = cpu_pcts.iter().copied().fold(0.0, f64::max);
     if busiest >= CPU_PCT_MAX {
-        limits.push(format!(
-            "a process used {busiest:.0} % of a core; more --processes may help"
-        ));
+        limits.push(format!("a process used {busiest:.0} % of a core; more --processes may help"));
     }
     if matches!(load, Load::Open { .. }) && lag.p99 > LAG_US_MAX {
-        limits.push(format!(
-            "one message in a hundred left more than {} late",
-            show_us(lag.p99)
-        ));
+        limits.push(format!("one message in a hundred left more than {} late", show_us(lag.p99)));
     }
     limits
 }
@@ -314,11 +257,7 @@ mod tests {
         let mut numbers = Numbers::default();
         assert!((0..10).all(|number| numbers.insert(number)));
         let mut part = Part {
-            sent: vec![Sent {
-                sender: 0,
-                count: 10,
-                acked: numbers.clone(),
-            }],
+            sent: vec![Sent { sender: 0, count: 10, acked: numbers.clone() }],
             arrived: vec![numbers, Numbers::default()],
             accepted: vec![(1_000, 9), (3_000, 1)],
             delivered: vec![(500, 10)],
@@ -362,10 +301,7 @@ mod tests {
         assert!((report.connects_per_s - 4.0).abs() < 1e-9);
         assert!((report.rate_reached - 8.0).abs() < 1e-9);
         assert!((report.client_cpu_pct - 25.0).abs() < 1e-9);
-        assert_eq!(
-            (report.accepted_us.count, report.accepted_us.p50),
-            (10, 1_000)
-        );
+        assert_eq!((report.accepted_us.count, report.accepted_us.p50), (10, 1_000));
         assert!(report.accepted_us.max.abs_diff(3_000) <= 3);
         assert!(report.is_clean());
     }
@@ -409,11 +345,7 @@ mod tests {
         for part in [busy, late] {
             let report = report(part);
             assert!(report.client_limited && report.is_clean());
-            assert!(
-                report.table().contains("itself the limit"),
-                "{}",
-                report.table()
-            );
+            assert!(report.table().contains("itself the limit"), "{}", report.table());
         }
     }
 }

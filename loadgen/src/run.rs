@@ -26,11 +26,7 @@ use crate::scenario::Scenario;
 pub(crate) fn run(options: &Options) -> Result<Report> {
     let seed = getrandom::u64().context("no randomness from the system")?;
     let scenario = options.scenario(seed)?;
-    let processes = machine::processes(
-        scenario.users,
-        options.processes,
-        machine::raise_descriptor_count_max()?,
-    )?;
+    let processes = machine::processes(scenario.users, options.processes, machine::raise_descriptor_count_max()?)?;
     let mut run = Run::start(options, scenario, processes, seed)?;
     let parts = run.conduct();
     run.bar.finish_and_clear();
@@ -78,8 +74,7 @@ impl Run {
             scenario,
             workers,
             words,
-            collect_timeout_ns: u64::try_from(options.collect_timeout.as_nanos())
-                .unwrap_or(u64::MAX),
+            collect_timeout_ns: u64::try_from(options.collect_timeout.as_nanos()).unwrap_or(u64::MAX),
             bar: bar(),
         })
     }
@@ -90,12 +85,7 @@ impl Run {
         let registered = self.wait_until("users logged in", u64::from(users), |sum| {
             (u64::from(sum.registered), sum.registered == users)
         })?;
-        ensure!(
-            registered,
-            "only {} of {users} users could log in{}",
-            self.sum().registered,
-            show_errors(&self.sum())
-        );
+        ensure!(registered, "only {} of {users} users could log in{}", self.sum().registered, show_errors(&self.sum()));
         let start_ns = clock::now_ns() + START_DELAY_NS;
         self.order(&Order::Start { at_ns: start_ns })?;
         self.flow(start_ns)?;
@@ -105,11 +95,7 @@ impl Run {
             let missing = sum.acked.saturating_sub(sum.delivered);
             let left = sum.unresolved() + missing + u64::from(away - sum.returned);
             let now_ns = clock::now_ns();
-            let since = if left == 0 {
-                *settled_since.get_or_insert(now_ns)
-            } else {
-                now_ns
-            };
+            let since = if left == 0 { *settled_since.get_or_insert(now_ns) } else { now_ns };
             if left > 0 {
                 settled_since = None;
             }
@@ -156,8 +142,7 @@ impl Run {
         while clock::now_ns() < start_ns + duration_ns {
             self.listen()?;
             let sum = self.sum();
-            self.bar
-                .set_position(clock::now_ns().saturating_sub(start_ns) / MS_NS);
+            self.bar.set_position(clock::now_ns().saturating_sub(start_ns) / MS_NS);
             self.bar.set_message(format!(
                 "ms: {} sent, {} acknowledged, {} delivered, {} online",
                 sum.sent, sum.acked, sum.delivered, sum.online
@@ -173,10 +158,7 @@ impl Run {
             Err(RecvTimeoutError::Timeout) => return Ok(()),
             Err(RecvTimeoutError::Disconnected) => bail!("all workers are gone"),
         };
-        let worker = self
-            .workers
-            .get_mut(index)
-            .expect("workers are numbered as they are kept");
+        let worker = self.workers.get_mut(index).expect("workers are numbered as they are kept");
         match word {
             Some(Word::Progress(progress)) => worker.progress = progress,
             Some(Word::Result(part)) => worker.part = Some(*part),
@@ -198,11 +180,7 @@ impl Run {
         while self.workers.iter().any(|worker| worker.part.is_none()) {
             self.listen()?;
         }
-        Ok(self
-            .workers
-            .iter_mut()
-            .filter_map(|worker| worker.part.take())
-            .collect())
+        Ok(self.workers.iter_mut().filter_map(|worker| worker.part.take()).collect())
     }
 
     fn sum(&self) -> Progress {
@@ -228,9 +206,7 @@ impl Worker {
         say(&mut orders, &Order::Plan(plan))?;
         thread::spawn(move || {
             for line in lines.split(b'\n') {
-                let word = line
-                    .map_err(anyhow::Error::from)
-                    .and_then(|line| hear(&line));
+                let word = line.map_err(anyhow::Error::from).and_then(|line| hear(&line));
                 let word = word.unwrap_or_else(|error| Word::Failed(format!("{error:#}")));
                 if words.send((index, Some(word))).is_err() {
                     return;
@@ -239,12 +215,7 @@ impl Worker {
             // Nobody listens any more when the run is over.
             let _ = words.send((index, None));
         });
-        Ok(Worker {
-            child,
-            orders,
-            progress: Progress::default(),
-            part: None,
-        })
+        Ok(Worker { child, orders, progress: Progress::default(), part: None })
     }
 }
 
@@ -272,10 +243,7 @@ fn bar() -> ProgressBar {
 }
 
 fn show_errors(sum: &Progress) -> String {
-    let list = sum
-        .errors
-        .iter()
-        .map(|(error, count)| format!("\n  {count} x {error}"));
+    let list = sum.errors.iter().map(|(error, count)| format!("\n  {count} x {error}"));
     list.collect()
 }
 

@@ -49,10 +49,7 @@ impl Scenario {
     /// # Errors
     /// Says which value does not go with which.
     pub(crate) fn check(&self) -> Result<()> {
-        ensure!(
-            self.users >= 2,
-            "--users: at least 2 are needed to write to each other"
-        );
+        ensure!(self.users >= 2, "--users: at least 2 are needed to write to each other");
         ensure!(
             self.pattern != Pattern::Pairs || self.users.is_multiple_of(2),
             "--users: pairs need an even number, {} is odd",
@@ -60,14 +57,10 @@ impl Scenario {
         );
         let share_ok = (0.0..1.0).contains(&self.offline_share);
         ensure!(share_ok, "--offline-share: 0 and up, below 1");
-        ensure!(
-            (0..self.users).any(|user| self.is_sender(user)),
-            "--offline-share: nobody is left to send"
-        );
+        ensure!((0..self.users).any(|user| self.is_sender(user)), "--offline-share: nobody is left to send");
         let longest = self.user_name(self.users - 1);
-        wire::Name::parse_user(longest.as_bytes()).map_err(|error| {
-            anyhow::anyhow!("--users-prefix: {longest:?} is not a name: {error}")
-        })?;
+        wire::Name::parse_user(longest.as_bytes())
+            .map_err(|error| anyhow::anyhow!("--users-prefix: {longest:?} is not a name: {error}"))?;
         Ok(())
     }
 
@@ -85,9 +78,7 @@ impl Scenario {
 
     /// Users that are away during the run.
     pub(crate) fn away_count(&self) -> u32 {
-        schedule::whole(f64::from(self.users) * self.offline_share)
-            .try_into()
-            .unwrap_or(self.users)
+        schedule::whole(f64::from(self.users) * self.offline_share).try_into().unwrap_or(self.users)
     }
 
     /// Whether the user is away during the run. The odd users go first, so that a pair keeps one who writes; among them (then
@@ -95,11 +86,8 @@ impl Scenario {
     pub(crate) fn is_away(&self, user: u32) -> bool {
         let odd_count = self.users / 2;
         let away_odd = self.away_count().min(odd_count);
-        let (wanted, all) = if user % 2 == 1 {
-            (away_odd, odd_count)
-        } else {
-            (self.away_count() - away_odd, self.users - odd_count)
-        };
+        let (wanted, all) =
+            if user % 2 == 1 { (away_odd, odd_count) } else { (self.away_count() - away_odd, self.users - odd_count) };
         let upto = |rank: u32| u64::from(rank) * u64::from(wanted) / u64::from(all);
         upto(user / 2 + 1) > upto(user / 2)
     }
@@ -158,11 +146,7 @@ pub(crate) mod tests {
             for percent in 0..95 {
                 let scenario = scenario(users, Pattern::Random, f64::from(percent) / 100.0);
                 let away = (0..users).filter(|user| scenario.is_away(*user)).count();
-                assert_eq!(
-                    away,
-                    scenario.away_count() as usize,
-                    "{users} users, {percent} %"
-                );
+                assert_eq!(away, scenario.away_count() as usize, "{users} users, {percent} %");
             }
         }
     }
@@ -171,10 +155,7 @@ pub(crate) mod tests {
     fn a_pair_keeps_one_who_writes_while_that_is_possible() {
         let scenario = scenario(1_000, Pattern::Pairs, 0.3);
         assert!((0..1_000).step_by(2).all(|user| scenario.is_sender(user)));
-        assert_eq!(
-            (0..1_000).filter(|user| scenario.is_away(*user)).count(),
-            300
-        );
+        assert_eq!((0..1_000).filter(|user| scenario.is_away(*user)).count(), 300);
     }
 
     #[test]
@@ -187,10 +168,7 @@ pub(crate) mod tests {
         }
         assert_eq!(met, [true, false, true]);
         let pairs = scenario(4, Pattern::Pairs, 0.0);
-        assert_eq!(
-            [0, 1, 2, 3].map(|user| pairs.recipient(user, &mut rng)),
-            [1, 0, 3, 2]
-        );
+        assert_eq!([0, 1, 2, 3].map(|user| pairs.recipient(user, &mut rng)), [1, 0, 3, 2]);
         let fan_in = scenario(500, Pattern::FanIn, 0.0);
         assert!((0..100).all(|_| fan_in.recipient(400, &mut rng) < 5));
         assert!(!fan_in.is_sender(4) && fan_in.is_sender(5));
@@ -201,14 +179,8 @@ pub(crate) mod tests {
         for users in [2, 7, 100] {
             for count in 1..=5 {
                 let scenario = scenario(users, Pattern::Random, 0.0);
-                let parts: Vec<_> = (0..count)
-                    .map(|index| scenario.part(index, count))
-                    .collect();
-                assert!(
-                    parts
-                        .iter()
-                        .all(|part| part.start % 2 == 0 || part.is_empty())
-                );
+                let parts: Vec<_> = (0..count).map(|index| scenario.part(index, count)).collect();
+                assert!(parts.iter().all(|part| part.start % 2 == 0 || part.is_empty()));
                 let all: Vec<u32> = parts.into_iter().flatten().collect();
                 assert_eq!(all, (0..users).collect::<Vec<_>>());
             }
@@ -231,10 +203,7 @@ pub(crate) mod tests {
         assert!(scenario(11, Pattern::Pairs, 0.0).check().is_err());
         assert!(scenario(10, Pattern::Pairs, 1.0).check().is_err());
         assert!(scenario(2, Pattern::FanIn, 0.5).check().is_err());
-        let prefix = Scenario {
-            users_prefix: "no spaces ".into(),
-            ..scenario(10, Pattern::Random, 0.0)
-        };
+        let prefix = Scenario { users_prefix: "no spaces ".into(), ..scenario(10, Pattern::Random, 0.0) };
         assert!(prefix.check().is_err());
     }
 }

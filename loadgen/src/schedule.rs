@@ -18,12 +18,8 @@ pub(crate) struct Schedule {
 impl Schedule {
     /// `rate` messages a second on average, each after `start_ns` and before `end_ns`. A rate of 0 is never due.
     pub(crate) fn new(start_ns: u64, end_ns: u64, rate: f64, seed: u64) -> Schedule {
-        let mut schedule = Schedule {
-            rng: Rng::new(seed),
-            mean_gap_ns: 1e9 / rate,
-            next_ns: start_ns as f64,
-            end_ns: end_ns as f64,
-        };
+        let mut schedule =
+            Schedule { rng: Rng::new(seed), mean_gap_ns: 1e9 / rate, next_ns: start_ns as f64, end_ns: end_ns as f64 };
         schedule.step();
         schedule
     }
@@ -46,10 +42,7 @@ impl Schedule {
 }
 
 /// The nearest whole number; outside the range, the end of it.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "a float that is cast to an integer saturates"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "a float that is cast to an integer saturates")]
 pub(crate) fn whole(value: f64) -> u64 {
     value.round() as u64
 }
@@ -75,21 +68,12 @@ mod tests {
         let mut schedule = Schedule::new(0, 100 * SECOND, 5_000.0, 1);
         let due = all(&mut schedule, std::iter::once(100 * SECOND));
         let count = due.len() as f64;
-        assert!(
-            (count - 500_000.0).abs() < 4.0 * 500_000f64.sqrt(),
-            "{count}"
-        );
-        let gaps: Vec<f64> = due
-            .windows(2)
-            .map(|pair| (pair[1] - pair[0]) as f64)
-            .collect();
+        assert!((count - 500_000.0).abs() < 4.0 * 500_000f64.sqrt(), "{count}");
+        let gaps: Vec<f64> = due.windows(2).map(|pair| (pair[1] - pair[0]) as f64).collect();
         let mean = gaps.iter().sum::<f64>() / count;
         let variance = gaps.iter().map(|gap| (gap - mean).powi(2)).sum::<f64>() / count;
         assert!((mean / 200_000.0 - 1.0).abs() < 0.01, "{mean}");
-        assert!(
-            (variance.sqrt() / mean - 1.0).abs() < 0.01,
-            "an exponential's deviation is its mean"
-        );
+        assert!((variance.sqrt() / mean - 1.0).abs() < 0.01, "an exponential's deviation is its mean");
     }
 
     #[test]

@@ -44,13 +44,7 @@ impl Tally {
     }
 
     /// A message is safe.
-    pub(crate) fn on_accepted(
-        &mut self,
-        intended_ns: u64,
-        now_ns: u64,
-        end_ns: u64,
-        safe_by: SafeBy,
-    ) {
+    pub(crate) fn on_accepted(&mut self, intended_ns: u64, now_ns: u64, end_ns: u64, safe_by: SafeBy) {
         self.progress.acked += 1;
         self.acked_in_time += u64::from(now_ns < end_ns);
         self.accepted.record(intended_ns, now_ns);
@@ -62,23 +56,11 @@ impl Tally {
     }
 
     /// The client library gave a message to a user.
-    pub(crate) fn on_message(
-        &mut self,
-        scenario: &Scenario,
-        recipient: u32,
-        message: &Message,
-        now_ns: u64,
-    ) {
+    pub(crate) fn on_message(&mut self, scenario: &Scenario, recipient: u32, message: &Message, now_ns: u64) {
         let from = message.from();
-        let body = self
-            .received
-            .on_message(scenario, recipient, from.as_str(), message.body());
+        let body = self.received.on_message(scenario, recipient, from.as_str(), message.body());
         if let Some(body) = body {
-            let latency = if scenario.is_away(recipient) {
-                &mut self.caught_up
-            } else {
-                &mut self.delivered
-            };
+            let latency = if scenario.is_away(recipient) { &mut self.caught_up } else { &mut self.delivered };
             latency.record(body.intended_ns, now_ns);
         }
         self.progress.delivered = self.received.delivered;

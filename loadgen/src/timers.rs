@@ -18,20 +18,14 @@ const NEVER: u64 = u64::MAX;
 
 impl Timers {
     pub(crate) fn new(users: usize) -> Timers {
-        Timers {
-            heap: BinaryHeap::new(),
-            wished: vec![NEVER; users],
-            queued: vec![NEVER; users],
-        }
+        Timers { heap: BinaryHeap::new(), wished: vec![NEVER; users], queued: vec![NEVER; users] }
     }
 
     /// The user's deadline from now on; `None` for none. Users outside the range of [`Timers::new`] are not kept.
     pub(crate) fn set(&mut self, user: u32, at: Option<u64>) {
         let at = at.unwrap_or(NEVER);
-        let (Some(wished), Some(queued)) = (
-            self.wished.get_mut(user as usize),
-            self.queued.get_mut(user as usize),
-        ) else {
+        let (Some(wished), Some(queued)) = (self.wished.get_mut(user as usize), self.queued.get_mut(user as usize))
+        else {
             return;
         };
         *wished = at;
@@ -48,14 +42,8 @@ impl Timers {
                 return None;
             }
             self.heap.pop();
-            let wished = self
-                .wished
-                .get_mut(user as usize)
-                .expect("only users of the range are queued");
-            let queued = self
-                .queued
-                .get_mut(user as usize)
-                .expect("only users of the range are queued");
+            let wished = self.wished.get_mut(user as usize).expect("only users of the range are queued");
+            let queued = self.queued.get_mut(user as usize).expect("only users of the range are queued");
             if at != *queued {
                 continue;
             }
@@ -129,8 +117,7 @@ mod tests {
             model[user as usize] = at;
             let mut due: Vec<_> = std::iter::from_fn(|| timers.take_due(now)).collect();
             due.sort_unstable();
-            let expected =
-                (0..16u32).filter(|user| model[*user as usize].is_some_and(|at| at <= now));
+            let expected = (0..16u32).filter(|user| model[*user as usize].is_some_and(|at| at <= now));
             assert_eq!(due, expected.collect::<Vec<_>>());
             for user in due {
                 model[user as usize] = None;

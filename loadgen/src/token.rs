@@ -36,12 +36,8 @@ impl Mint {
     /// # Errors
     /// When the cryptographic library fails.
     pub(crate) fn token(&self, user: &str) -> Result<String> {
-        let claims = Claims {
-            sub: user,
-            exp: self.expires_s,
-        };
-        jsonwebtoken::encode(&Header::new(Algorithm::EdDSA), &claims, &self.key)
-            .context("cannot sign a token")
+        let claims = Claims { sub: user, exp: self.expires_s };
+        jsonwebtoken::encode(&Header::new(Algorithm::EdDSA), &claims, &self.key).context("cannot sign a token")
     }
 }
 

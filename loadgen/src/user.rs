@@ -104,8 +104,7 @@ impl User {
         seed: u64,
     ) -> Result<User> {
         let name = scenario.user_name(index);
-        let name =
-            Name::parse_user(name.as_bytes()).map_err(|error| anyhow!("{name:?}: {error}"))?;
+        let name = Name::parse_user(name.as_bytes()).map_err(|error| anyhow!("{name:?}: {error}"))?;
         let device = Device::parse(b"loadgen")?;
         let credential = Credential::Token(token.into_boxed_str());
         let mut config = Config::new(name.into(), device.into(), credential);
@@ -122,10 +121,7 @@ impl User {
             is_online: false,
             is_dirty: true,
             unresolved: VecDeque::new(),
-            sent: Sent {
-                sender: index,
-                ..Sent::default()
-            },
+            sent: Sent { sender: index, ..Sent::default() },
         })
     }
 
@@ -141,30 +137,14 @@ impl User {
     pub(crate) fn send(&mut self, shared: &mut Shared, intended_ns: u64, now_ns: u64) {
         let recipient = shared.scenario.recipient(self.index, &mut shared.rng);
         let number = self.sent.count;
-        let body = Body {
-            run: shared.scenario.run,
-            intended_ns,
-            sender: self.index,
-            recipient,
-            number,
-        };
+        let body = Body { run: shared.scenario.run, intended_ns, sender: self.index, recipient, number };
         body.write(shared.scenario.payload_len, &mut shared.body);
         let to = shared.scenario.user_name(recipient);
         let to = Name::parse_user(to.as_bytes()).expect("the scenario's names were checked");
         self.is_dirty = true;
-        match self.client.send(
-            now_ns / 1_000,
-            to,
-            KIND_TEXT,
-            SendFlags::default(),
-            &shared.body,
-        ) {
+        match self.client.send(now_ns / 1_000, to, KIND_TEXT, SendFlags::default(), &shared.body) {
             Ok(counter) => {
-                self.unresolved.push_back(Unresolved {
-                    counter,
-                    number,
-                    intended_ns,
-                });
+                self.unresolved.push_back(Unresolved { counter, number, intended_ns });
                 self.sent.count += 1;
                 shared.tally.on_sent(intended_ns, now_ns);
             }
@@ -204,10 +184,7 @@ impl User {
     pub(crate) fn settle(&mut self, shared: &mut Shared, now_ns: u64) {
         self.is_dirty = false;
         self.hear(shared, now_ns);
-        if let Some(window) = shared
-            .window
-            .filter(|_| shared.scenario.is_sender(self.index))
-        {
+        if let Some(window) = shared.window.filter(|_| shared.scenario.is_sender(self.index)) {
             while self.unresolved.len() < window as usize {
                 let before = self.sent.count;
                 self.send(shared, now_ns, now_ns);
@@ -230,21 +207,11 @@ impl User {
         let source = net::source(shared.target, self.index);
         let socket = Socket::connect(shared.target, source).and_then(|socket| {
             let events = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
-            epoll::add(
-                &shared.epoll,
-                socket.fd(),
-                EventData::new_u64(self.slot.into()),
-                events,
-            )?;
+            epoll::add(&shared.epoll, socket.fd(), EventData::new_u64(self.slot.into()), events)?;
             Ok(socket)
         });
         match socket {
-            Ok(socket) => {
-                self.link = Link::Connecting {
-                    socket,
-                    until_us: now_us + CONNECT_TIMEOUT_US,
-                }
-            }
+            Ok(socket) => self.link = Link::Connecting { socket, until_us: now_us + CONNECT_TIMEOUT_US },
             Err(error) => self.disconnect(shared, now_us, &format!("connect: {error}")),
         }
     }
@@ -269,10 +236,7 @@ impl User {
         while let Link::Up(socket) = &self.link {
             match socket.read(&mut shared.buffer) {
                 Progress::Bytes(len) => {
-                    let bytes = shared
-                        .buffer
-                        .get(..len)
-                        .expect("a read fills at most the buffer");
+                    let bytes = shared.buffer.get(..len).expect("a read fills at most the buffer");
                     self.client.on_bytes(now_ns / 1_000, bytes);
                     if len < shared.buffer.len() && !hung_up {
                         return;
@@ -308,35 +272,19 @@ impl User {
             match event {
                 Event::Welcomed(_) => self.on_welcomed(shared, now_ns),
                 Event::Message(message) => {
-                    shared
-                        .tally
-                        .on_message(&shared.scenario, self.index, &message, now_ns);
+                    shared.tally.on_message(&shared.scenario, self.index, &message, now_ns);
                 }
-                Event::Accepted {
-                    counter, safe_by, ..
-                } => {
+                Event::Accepted { counter, safe_by, .. } => {
                     if let Some(done) = self.resolve(counter) {
                         self.sent.acked.insert(done.number);
-                        shared
-                            .tally
-                            .on_accepted(done.intended_ns, now_ns, shared.end_ns, safe_by);
+                        shared.tally.on_accepted(done.intended_ns, now_ns, shared.end_ns, safe_by);
                     }
                 }
-                Event::Refused {
-                    counter,
-                    code,
-                    known,
-                } => {
+                Event::Refused { counter, code, known } => {
                     self.resolve(counter);
                     shared.tally.progress.refused += 1;
-                    let detail = if known {
-                        ""
-                    } else {
-                        ", perhaps delivered before"
-                    };
-                    shared
-                        .tally
-                        .on_error(&format!("refused: {}{detail}", show_code(code)));
+                    let detail = if known { "" } else { ", perhaps delivered before" };
+                    shared.tally.on_error(&format!("refused: {}{detail}", show_code(code)));
                 }
                 Event::Renumbered { old, new } => {
                     if let Ok(at) = self.find(old) {
@@ -350,9 +298,7 @@ impl User {
                 Event::Ended { code } => self.on_ended(shared, code),
                 Event::Gap { .. } => shared.tally.on_error("the gateway announced a gap"),
                 Event::Error { code, text, .. } => {
-                    shared
-                        .tally
-                        .on_error(&format!("error: {}: {text}", show_code(code)));
+                    shared.tally.on_error(&format!("error: {}: {text}", show_code(code)));
                 }
                 Event::StoreFailed(error) => shared.tally.on_error(&error.to_string()),
                 _ => {}
@@ -379,10 +325,7 @@ impl User {
     }
 
     fn on_ended(&mut self, shared: &mut Shared, code: u16) {
-        let why = format!(
-            "the gateway turned a user away for good: {}",
-            show_code(code)
-        );
+        let why = format!("the gateway turned a user away for good: {}", show_code(code));
         shared.tally.on_error(&why);
         if self.place == Place::New {
             shared.fatal = Some(why);
@@ -407,8 +350,7 @@ impl User {
     }
 
     fn find(&self, counter: Counter) -> Result<usize, usize> {
-        self.unresolved
-            .binary_search_by_key(&counter, |message| message.counter)
+        self.unresolved.binary_search_by_key(&counter, |message| message.counter)
     }
 
     fn connect_at_us(&self) -> Option<u64> {

@@ -39,11 +39,7 @@ impl Numbers {
     /// How many are in it and not in `other`.
     fn missing_in(&self, other: &Numbers) -> u64 {
         let theirs = other.0.iter().copied().chain(std::iter::repeat(0));
-        self.0
-            .iter()
-            .zip(theirs)
-            .map(|(mine, theirs)| u64::from((mine & !theirs).count_ones()))
-            .sum()
+        self.0.iter().zip(theirs).map(|(mine, theirs)| u64::from((mine & !theirs).count_ones())).sum()
     }
 }
 
@@ -85,21 +81,14 @@ impl Received {
 
     /// The user with index `recipient` was given `bytes` from the user named `from`. Tells what it was if it came for the
     /// first time.
-    pub(crate) fn on_message(
-        &mut self,
-        scenario: &Scenario,
-        recipient: u32,
-        from: &str,
-        bytes: &[u8],
-    ) -> Option<Body> {
+    pub(crate) fn on_message(&mut self, scenario: &Scenario, recipient: u32, from: &str, bytes: &[u8]) -> Option<Body> {
         let whole = Body::read(bytes).filter(|body| {
             body.run == scenario.run
                 && body.recipient == recipient
                 && bytes.len() == scenario.payload_len
                 && scenario.user_index(from) == Some(body.sender)
         });
-        let arrived =
-            whole.and_then(|body| Some((body, self.arrived.get_mut(body.sender as usize)?)));
+        let arrived = whole.and_then(|body| Some((body, self.arrived.get_mut(body.sender as usize)?)));
         let Some((body, arrived)) = arrived else {
             self.corrupted += 1;
             return None;
@@ -109,10 +98,7 @@ impl Received {
             return None;
         }
         self.delivered += 1;
-        let highest = self
-            .highest
-            .entry((recipient, body.sender))
-            .or_insert(body.number);
+        let highest = self.highest.entry((recipient, body.sender)).or_insert(body.number);
         if body.number < *highest {
             self.reordered += 1;
         }
@@ -171,24 +157,13 @@ mod tests {
 
     impl Line {
         fn new() -> Line {
-            Line {
-                scenario: scenario(4, Pattern::Pairs, 0.0),
-                received: Received::new(4),
-                sent: Sent::default(),
-            }
+            Line { scenario: scenario(4, Pattern::Pairs, 0.0), received: Received::new(4), sent: Sent::default() }
         }
 
         fn send(&mut self) -> Vec<u8> {
             let mut bytes = Vec::new();
             let number = self.sent.count;
-            Body {
-                run: 7,
-                intended_ns: 0,
-                sender: 0,
-                recipient: 1,
-                number,
-            }
-            .write(100, &mut bytes);
+            Body { run: 7, intended_ns: 0, sender: 0, recipient: 1, number }.write(100, &mut bytes);
             self.sent.acked.insert(number);
             self.sent.count += 1;
             bytes
@@ -200,19 +175,9 @@ mod tests {
 
         /// lost, duplicated, reordered, corrupted
         fn counts(self) -> [u64; 4] {
-            let Received {
-                duplicated,
-                reordered,
-                corrupted,
-                ..
-            } = self.received;
+            let Received { duplicated, reordered, corrupted, .. } = self.received;
             let totals = Totals::of(&[self.sent], &[&self.received.into_arrived()]);
-            [
-                totals.lost,
-                duplicated,
-                reordered,
-                corrupted + totals.unsent,
-            ]
+            [totals.lost, duplicated, reordered, corrupted + totals.unsent]
         }
     }
 
@@ -273,11 +238,7 @@ mod tests {
         elsewhere.recipient = 2;
         let mut bytes = Vec::new();
         elsewhere.write(100, &mut bytes);
-        assert!(
-            line.received
-                .on_message(&line.scenario, 2, "t-0", &bytes)
-                .is_some()
-        );
+        assert!(line.received.on_message(&line.scenario, 2, "t-0", &bytes).is_some());
         assert_eq!(line.counts(), [0, 0, 0, 0]);
     }
 
@@ -289,18 +250,8 @@ mod tests {
         changed[60] ^= 1;
         assert!(line.deliver(&changed).is_none());
         assert!(line.deliver(&good[..99]).is_none());
-        assert!(
-            line.received
-                .on_message(&line.scenario, 2, "t-0", &good)
-                .is_none(),
-            "of another user"
-        );
-        assert!(
-            line.received
-                .on_message(&line.scenario, 1, "t-3", &good)
-                .is_none(),
-            "from another user"
-        );
+        assert!(line.received.on_message(&line.scenario, 2, "t-0", &good).is_none(), "of another user");
+        assert!(line.received.on_message(&line.scenario, 1, "t-3", &good).is_none(), "from another user");
         line.scenario.run = 8;
         assert!(line.deliver(&good).is_none(), "of another run");
         assert_eq!(line.counts(), [1, 0, 0, 5]);
@@ -317,26 +268,15 @@ mod tests {
 
     #[test]
     fn halves_of_different_workers_come_together() {
-        let (mut acked, mut one, mut two) =
-            (Numbers::default(), Numbers::default(), Numbers::default());
+        let (mut acked, mut one, mut two) = (Numbers::default(), Numbers::default(), Numbers::default());
         for number in 0..200 {
             acked.insert(number);
             if number % 3 == 0 { &mut one } else { &mut two }.insert(number);
         }
-        let sent = [Sent {
-            sender: 1,
-            count: 200,
-            acked,
-        }];
+        let sent = [Sent { sender: 1, count: 200, acked }];
         let empty = Numbers::default();
         let arrived: [&[Numbers]; 2] = [&[empty.clone(), one], &[empty, two]];
         assert_eq!(Totals::of(&sent, &arrived), Totals { lost: 0, unsent: 0 });
-        assert_eq!(
-            Totals::of(&sent, &arrived[..1]),
-            Totals {
-                lost: 133,
-                unsent: 0
-            }
-        );
+        assert_eq!(Totals::of(&sent, &arrived[..1]), Totals { lost: 133, unsent: 0 });
     }
 }

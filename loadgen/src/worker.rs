@@ -25,10 +25,7 @@ use crate::user::{Shared, User};
 pub(crate) fn main() -> Result<()> {
     match Worker::start().and_then(Worker::run) {
         Ok(()) => Ok(()),
-        Err(error) => say(
-            &mut io::stdout().lock(),
-            &Word::Failed(format!("{error:#}")),
-        ),
+        Err(error) => say(&mut io::stdout().lock(), &Word::Failed(format!("{error:#}"))),
     }
 }
 
@@ -74,34 +71,19 @@ impl Worker {
         let part = plan.scenario.part(plan.index, plan.count);
         let mut rng = Rng::new(plan.seed);
         let mint = Mint::new(&plan.token_key)?;
-        let tokens: Result<Vec<String>> = part
-            .clone()
-            .map(|index| mint.token(&plan.scenario.user_name(index)))
-            .collect();
+        let tokens: Result<Vec<String>> =
+            part.clone().map(|index| mint.token(&plan.scenario.user_name(index))).collect();
         let mut users = Vec::with_capacity(part.len());
         let connect_start_ns = clock::now_ns();
         for ((slot, index), token) in (0u32..).zip(part.clone()).zip(tokens?) {
             let at_us = connect_start_ns / 1_000 + pace_us(slot, plan.connect_rate);
             let seed = rng.next_u64();
-            users.push(User::new(
-                &plan.scenario,
-                index,
-                slot,
-                token,
-                plan.ack_delay_ms,
-                at_us,
-                seed,
-            )?);
+            users.push(User::new(&plan.scenario, index, slot, token, plan.ack_delay_ms, at_us, seed)?);
         }
         let senders = part.clone().zip(0u32..);
         let senders = senders.filter(|(index, _)| plan.scenario.is_sender(*index));
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-        epoll::add(
-            &epoll,
-            io::stdin(),
-            EventData::new_u64(ORDERS),
-            EventFlags::IN,
-        )?;
+        epoll::add(&epoll, io::stdin(), EventData::new_u64(ORDERS), EventFlags::IN)?;
         Ok(Worker {
             shared: Shared {
                 target: plan.target,
@@ -144,10 +126,7 @@ impl Worker {
             }
             if now_ns >= self.next_progress_ns {
                 self.next_progress_ns = now_ns + PROGRESS_EVERY_NS;
-                say(
-                    &mut io::stdout().lock(),
-                    &Word::Progress(self.shared.tally.progress.clone()),
-                )?;
+                say(&mut io::stdout().lock(), &Word::Progress(self.shared.tally.progress.clone()))?;
             }
             if matches!(self.phase, Phase::Finished) {
                 return self.finish();
@@ -159,9 +138,7 @@ impl Worker {
 
     fn step_phase(&mut self, now_ns: u64) {
         match &mut self.phase {
-            Phase::Flow {
-                start_ns, started, ..
-            } if !*started && now_ns >= *start_ns => {
+            Phase::Flow { start_ns, started, .. } if !*started && now_ns >= *start_ns => {
                 *started = true;
                 self.cpu_ns = clock::cpu_ns();
                 if let Load::Closed { window } = self.plan.scenario.load {
@@ -185,11 +162,7 @@ impl Worker {
 
     /// Those who were away return.
     fn call_back(&mut self, now_ns: u64) {
-        let first = self
-            .plan
-            .scenario
-            .part(self.plan.index, self.plan.count)
-            .start;
+        let first = self.plan.scenario.part(self.plan.index, self.plan.count).start;
         let mut back = 0;
         for slot in (0u32..).take(self.users.len()) {
             if self.plan.scenario.is_away(first + slot) {
@@ -207,14 +180,8 @@ impl Worker {
         while let Some(intended_ns) = schedule.take_due(now_ns) {
             let count = u32::try_from(self.senders.len()).expect("there are u32 users");
             let chosen = self.shared.rng.below(count) as usize;
-            let slot = *self
-                .senders
-                .get(chosen)
-                .expect("without senders the rate is 0");
-            let user = self
-                .users
-                .get_mut(slot as usize)
-                .expect("slots are those of users");
+            let slot = *self.senders.get(chosen).expect("without senders the rate is 0");
+            let user = self.users.get_mut(slot as usize).expect("slots are those of users");
             let was_dirty = user.is_dirty;
             user.send(&mut self.shared, intended_ns, now_ns);
             if !was_dirty {
@@ -236,38 +203,21 @@ impl Worker {
 
     fn settle(&mut self) {
         for slot in self.dirty.drain(..) {
-            let user = self
-                .users
-                .get_mut(slot as usize)
-                .expect("slots are those of users");
+            let user = self.users.get_mut(slot as usize).expect("slots are those of users");
             user.settle(&mut self.shared, clock::now_ns());
         }
     }
 
     fn wait(&mut self, events: &mut Vec<Event>) -> Result<()> {
         let scheduled = match &self.phase {
-            Phase::Flow {
-                start_ns,
-                started: false,
-                ..
-            } => Some(*start_ns),
-            Phase::Flow { schedule, .. } => Some(
-                schedule
-                    .next_at_ns()
-                    .unwrap_or(self.shared.end_ns)
-                    .min(self.shared.end_ns),
-            ),
+            Phase::Flow { start_ns, started: false, .. } => Some(*start_ns),
+            Phase::Flow { schedule, .. } => {
+                Some(schedule.next_at_ns().unwrap_or(self.shared.end_ns).min(self.shared.end_ns))
+            }
             Phase::Register | Phase::Collect | Phase::Finished => None,
         };
-        let timer = self
-            .shared
-            .timers
-            .next_at()
-            .map(|at_us| at_us.saturating_mul(1_000));
-        let next_ns = [scheduled, timer]
-            .into_iter()
-            .flatten()
-            .fold(self.next_progress_ns, u64::min);
+        let timer = self.shared.timers.next_at().map(|at_us| at_us.saturating_mul(1_000));
+        let next_ns = [scheduled, timer].into_iter().flatten().fold(self.next_progress_ns, u64::min);
         let wait_ns = next_ns.saturating_sub(clock::now_ns());
         let timeout = Timespec {
             tv_sec: i64::try_from(wait_ns / 1_000_000_000).unwrap_or(i64::MAX),
@@ -308,11 +258,7 @@ impl Worker {
                 self.shared.end_ns = end_ns;
                 let rate = self.rate();
                 let schedule = Schedule::new(*at_ns, end_ns, rate, self.shared.rng.next_u64());
-                self.phase = Phase::Flow {
-                    start_ns: *at_ns,
-                    started: false,
-                    schedule,
-                };
+                self.phase = Phase::Flow { start_ns: *at_ns, started: false, schedule };
             }
             Order::Finish => self.phase = Phase::Finished,
             Order::Plan(_) => anyhow::bail!("a second plan"),
@@ -323,9 +269,7 @@ impl Worker {
     /// This worker's share of the rate: as its users' share of those who write.
     fn rate(&self) -> f64 {
         let scenario = &self.plan.scenario;
-        let all = (0..scenario.users)
-            .filter(|user| scenario.is_sender(*user))
-            .count();
+        let all = (0..scenario.users).filter(|user| scenario.is_sender(*user)).count();
         match scenario.load {
             Load::Open { rate } => rate * self.senders.len() as f64 / all as f64,
             Load::Closed { .. } => 0.0,
@@ -357,8 +301,7 @@ impl Orders {
         let mut chunk = [0; 4096];
         let len = rustix::io::retry_on_intr(|| rustix::io::read(io::stdin().as_fd(), &mut chunk))?;
         ensure!(len > 0, "the run that started this worker is gone");
-        self.bytes
-            .extend_from_slice(chunk.get(..len).expect("a read fills at most the buffer"));
+        self.bytes.extend_from_slice(chunk.get(..len).expect("a read fills at most the buffer"));
         Ok(())
     }
 
