@@ -79,7 +79,7 @@ impl Shard {
             return self.report(origin, &parcel, Outcome::Safe { by: SafeBy::Stored, id });
         }
         let id = if self.planted.is(Fault::ForgetReservation) {
-            self.ids.from_clock(now.wall_us)
+            self.ids.clock_only(now.wall_us)
         } else {
             self.ids.next(now.wall_us)
         };

@@ -57,7 +57,7 @@ impl Ids {
     }
 
     /// An id from the clock alone: what would go wrong without the reservation.
-    pub(crate) fn from_clock(&mut self, wall_us: u64) -> Option<Id> {
+    pub(crate) fn clock_only(&mut self, wall_us: u64) -> Option<Id> {
         Some(Id(wall_us.max(1)))
     }
 }

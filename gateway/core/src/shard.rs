@@ -254,7 +254,7 @@ impl Shard {
                 self.resume_stalled(now, from, out);
             }
             Envelope::Outcome { origin, mid, len, outcome } => {
-                self.on_outcome(now, from, origin, mid, len, outcome, out)
+                self.on_outcome(now, from, origin, mid, len, outcome, out);
             }
         }
     }

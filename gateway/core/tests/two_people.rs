@@ -87,18 +87,18 @@ impl House {
                 Ok(DiskData::Files(self.disk.iter().map(|(file, bytes)| (*file, bytes.len() as u64)).collect()))
             }
             DiskOpKind::Read { file, offset, len } => self.disk.get(&file).ok_or(DiskError::NotFound).map(|bytes| {
-                let from = (offset as usize).min(bytes.len());
+                let from = at(offset).min(bytes.len());
                 let to = (from + len as usize).min(bytes.len());
                 DiskData::Bytes(bytes[from..to].to_vec())
             }),
             DiskOpKind::Write { file, offset, bytes, .. } => {
                 let content = self.disk.get_mut(&file).expect("written files exist");
-                content[offset as usize..][..bytes.len()].copy_from_slice(&bytes);
+                content[at(offset)..][..bytes.len()].copy_from_slice(&bytes);
                 Ok(DiskData::Done)
             }
             DiskOpKind::Sync { .. } => Ok(DiskData::Done),
             DiskOpKind::Create { file, len } => {
-                self.disk.insert(file, vec![0; len as usize]);
+                self.disk.insert(file, vec![0; at(len)]);
                 Ok(DiskData::Done)
             }
             DiskOpKind::Rename { from, to } => {
@@ -170,6 +170,11 @@ impl House {
         let id = seen.iter().rev().find_map(|line| line.strip_prefix("DELIVER ")?.split(' ').next()?.parse().ok());
         self.frame(conn, Frame::DeliverAck(DeliverAck { id: Id(id.expect("something was delivered")) }));
     }
+}
+
+/// A place in a file as an index.
+fn at(offset: u64) -> usize {
+    usize::try_from(offset).expect("files are small")
 }
 
 fn show(frame: &Frame<'_>) -> String {
