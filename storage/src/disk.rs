@@ -3,6 +3,8 @@
 //! The performer may run operations side by side and finish them in any order; the log never has two writes to one file
 //! under way. It must report each operation exactly once, and must never repeat a sync that failed.
 
+use std::fmt;
+
 /// Names an operation until its completion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OpId(pub u64);
@@ -21,6 +23,16 @@ pub enum File {
     Segment(Generation),
     /// A segment made ahead, zero-written or recycled: `spare-N`, N as eight hexadecimal digits.
     Spare(u32),
+}
+
+impl fmt::Display for File {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            File::Super => f.write_str("super"),
+            File::Segment(generation) => write!(f, "segment-{:08x}", generation.0),
+            File::Spare(number) => write!(f, "spare-{number:08x}"),
+        }
+    }
 }
 
 /// One thing to do, and its name.

@@ -14,6 +14,10 @@ pub struct Place {
     pub offset: u32,
     /// So long.
     pub len: u32,
+    /// Where in the segment the record of the same inbox before it lies, 0 if there is none.
+    pub back: u32,
+    /// crc32c of the user's name.
+    pub user_crc: u32,
     /// The entry's position in its inbox.
     pub id: Id,
 }

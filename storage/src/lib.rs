@@ -5,12 +5,35 @@
 
 #![forbid(unsafe_code)]
 
+mod batch;
+mod chain;
+mod codec;
+mod commit;
 pub mod disk;
 pub mod event;
+mod fault;
+mod index;
+mod layout;
 pub mod log;
+mod ops;
+mod queue;
+mod reader;
+mod reclaim;
 pub mod record;
+mod recovery;
+mod replay;
+mod reservation;
+mod rotate;
+mod scan;
+mod segment;
+mod segments;
+mod superblock;
+mod trail;
+mod writer;
 
 pub use disk::{DiskData, DiskDone, DiskError, DiskOp, DiskOpKind, File, Generation, OpId};
 pub use event::{AppendError, LogEvent, LogState, Place};
+#[cfg(feature = "planted")]
+pub use fault::Fault;
 pub use log::{Log, LogConfig};
 pub use record::{InboxNo, Lsn, Message, Record, StoreId, StoredMessage};

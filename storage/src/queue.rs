@@ -1,0 +1,117 @@
+//! Records that wait to be written, grouped into the batches they will be written as.
+
+use std::collections::VecDeque;
+
+use wire::Id;
+
+use crate::batch::BATCH_HEADER_LEN;
+use crate::codec::to_u32;
+use crate::layout;
+use crate::record::{InboxNo, Lsn, Record};
+
+/// A batch holds at most so many bytes, unless one record alone has more.
+pub(crate) const BATCH_LEN_MAX: usize = 256 * 1024;
+/// A batch holds at most so many records.
+pub(crate) const BATCH_COUNT_MAX: u16 = 1024;
+
+/// A message inside a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) inbox: InboxNo,
+    pub(crate) id: Id,
+    /// Where in the batch it lies.
+    pub(crate) at: u32,
+}
+
+/// A batch that waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Waiting {
+    /// Room for the header, then the records.
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) first: Lsn,
+    pub(crate) count: u16,
+    /// Its messages.
+    pub(crate) entries: Vec<Entry>,
+    /// Whether something in it is worth a sync: anything but cursors.
+    pub(crate) is_urgent: bool,
+}
+
+/// The commit queue. What is in it was given a number and nothing else yet.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    batches: VecDeque<Waiting>,
+    /// Bytes of all of them, headers included.
+    len: usize,
+    batch_len_max: usize,
+}
+
+impl Queue {
+    /// A batch never takes more than half a segment, so that small ones rotate well.
+    pub(crate) fn new(segment_room: usize) -> Queue {
+        Queue { batches: VecDeque::new(), len: 0, batch_len_max: BATCH_LEN_MAX.min(segment_room / 2) }
+    }
+
+    pub(crate) fn push(&mut self, lsn: Lsn, inbox: InboxNo, record: &Record<'_>) {
+        let record_len = layout::record_len(record);
+        if self.opens_batch(record_len) {
+            let bytes = vec![0; BATCH_HEADER_LEN];
+            self.len += BATCH_HEADER_LEN;
+            self.batches.push_back(Waiting { bytes, first: lsn, count: 0, entries: Vec::new(), is_urgent: false });
+        }
+        let batch = self.batches.back_mut().expect("there is one, or it was just made");
+        if let Record::Message(message) = record {
+            batch.entries.push(Entry { inbox, id: message.id, at: to_u32(batch.bytes.len()) });
+        }
+        batch.is_urgent |= !matches!(record, Record::Cursor { .. });
+        batch.count += 1;
+        layout::encode(record, &mut batch.bytes);
+        self.len += record_len;
+    }
+
+    /// Whether a record of that many bytes would begin a new batch.
+    fn opens_batch(&self, record_len: usize) -> bool {
+        self.batches
+            .back()
+            .is_none_or(|batch| batch.count == BATCH_COUNT_MAX || batch.bytes.len() + record_len > self.batch_len_max)
+    }
+
+    /// Bytes that a record of that many bytes would add.
+    pub(crate) fn added_len(&self, record_len: usize) -> usize {
+        record_len + if self.opens_batch(record_len) { BATCH_HEADER_LEN } else { 0 }
+    }
+
+    pub(crate) fn front(&self) -> Option<&Waiting> {
+        self.batches.front()
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Waiting> {
+        let batch = self.batches.pop_front()?;
+        self.len -= batch.bytes.len();
+        Some(batch)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Waiting> {
+        self.batches.iter()
+    }
+
+    /// Takes out everything from the batch at `index` on.
+    pub(crate) fn truncate(&mut self, index: usize) -> VecDeque<Waiting> {
+        let rest = self.batches.split_off(index);
+        self.len -= rest.iter().map(|batch| batch.bytes.len()).sum::<usize>();
+        rest
+    }
+
+    /// Whether there is more than a few cursors.
+    pub(crate) fn is_urgent(&self) -> bool {
+        self.batches.len() > 1 || self.batches.front().is_some_and(|batch| batch.is_urgent)
+    }
+
+    /// Bytes of all batches.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.batches.is_empty()
+    }
+}
