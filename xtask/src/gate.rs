@@ -67,9 +67,7 @@ pub(crate) fn test(args: &Args) -> Result<ExitCode> {
             _ if args.skip.contains(step) => End::Skipped("as asked"),
             Some(advice) if args.strict => End::Failed(anyhow::anyhow!("{advice}")),
             Some(advice) => End::Skipped(advice),
-            None => step
-                .run(&mut tally)
-                .map_or_else(End::Failed, |()| End::Passed),
+            None => step.run(&mut tally).map_or_else(End::Failed, |()| End::Passed),
         };
         if let End::Failed(error) = &end {
             eprintln!("error: {}: {error:#}", step.name());
@@ -84,35 +82,16 @@ impl Step {
         match self {
             Step::Format => cargo().args(["fmt", "--all", "--check"]).run(),
             Step::Gen => r#gen::r#gen(true),
-            Step::Deny => cargo()
-                .args(["deny", "check", "bans", "licenses", "sources"])
-                .run(),
-            Step::Clippy => cargo()
-                .args([
-                    "clippy",
-                    "--locked",
-                    "--workspace",
-                    "--all-targets",
-                    "--",
-                    "-D",
-                    "warnings",
-                ])
-                .run(),
-            Step::Docs => cargo()
-                .args(["doc", "--locked", "--workspace", "--no-deps"])
-                .env("RUSTDOCFLAGS", "-D warnings")
-                .run(),
-            Step::Build => cargo()
-                .args([
-                    "build",
-                    "--locked",
-                    "--release",
-                    "--package",
-                    "gateway",
-                    "--package",
-                    "loadgen",
-                ])
-                .run(),
+            Step::Deny => cargo().args(["deny", "check", "bans", "licenses", "sources"]).run(),
+            Step::Clippy => {
+                cargo().args(["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]).run()
+            }
+            Step::Docs => {
+                cargo().args(["doc", "--locked", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings").run()
+            }
+            Step::Build => {
+                cargo().args(["build", "--locked", "--release", "--package", "gateway", "--package", "loadgen"]).run()
+            }
             Step::Tests => cargo_test(&["--all-targets"], tally),
             Step::DocTests => cargo_test(&["--doc"], tally),
         }
@@ -121,10 +100,7 @@ impl Step {
     /// What to install, if this step cannot be run here.
     fn missing_tool(self) -> Option<&'static str> {
         match self {
-            Step::Gen
-                if !is_installed("node", &["--version"])
-                    || !is_installed("npm", &["--version"]) =>
-            {
+            Step::Gen if !is_installed("node", &["--version"]) || !is_installed("npm", &["--version"]) => {
                 Some("node and npm are missing: apt-get install nodejs npm")
             }
             Step::Deny if !is_installed("cargo", &["deny", "--version"]) => {
@@ -135,15 +111,11 @@ impl Step {
     }
 
     fn name(self) -> String {
-        self.to_possible_value()
-            .map(|value| value.get_name().to_owned())
-            .unwrap_or_default()
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 
     fn help(self) -> String {
-        self.to_possible_value()
-            .and_then(|value| value.get_help().map(ToString::to_string))
-            .unwrap_or_default()
+        self.to_possible_value().and_then(|value| value.get_help().map(ToString::to_string)).unwrap_or_default()
     }
 }
 
@@ -173,9 +145,7 @@ fn summarise(report: &[(&Step, End, Duration)], tally: Tally) -> ExitCode {
         };
         println!("{:10} {:4} s  {verdict}", step.name(), took.as_secs());
     }
-    let is_failed = report
-        .iter()
-        .any(|(_, end, _)| matches!(end, End::Failed(_)));
+    let is_failed = report.iter().any(|(_, end, _)| matches!(end, End::Failed(_)));
     if is_failed {
         println!("\nThe gate is closed: a step failed.");
     }
@@ -185,9 +155,5 @@ fn summarise(report: &[(&Step, End, Duration)], tally: Tally) -> ExitCode {
         count => format!(", {count} skipped"),
     };
     println!("{} passed, {} failed{ignored}", tally.passed, tally.failed);
-    if is_failed {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    }
+    if is_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

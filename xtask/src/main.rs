@@ -54,9 +54,7 @@ fn chore(chore: Chore) -> Result<ExitCode> {
         Chore::Test(args) => gate::test(&args),
         Chore::Gen { check } => r#gen::r#gen(check).map(|()| ExitCode::SUCCESS),
         Chore::Tidy => {
-            run::cargo()
-                .args(["test", "--package", "gateway-tests", "--test", "tidy"])
-                .run()?;
+            run::cargo().args(["test", "--package", "gateway-tests", "--test", "tidy"]).run()?;
             Ok(ExitCode::SUCCESS)
         }
         Chore::Sim(args) => sim::sim(&args).map(|()| ExitCode::SUCCESS),
@@ -65,16 +63,12 @@ fn chore(chore: Chore) -> Result<ExitCode> {
 
 /// The top of the project.
 fn root() -> Result<&'static Path> {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .context("xtask is in the project's folder")
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask is in the project's folder")
 }
 
 /// Where cargo puts what it builds: this program is in `TARGET/debug` itself.
 fn target_dir() -> Result<PathBuf> {
     let exe = std::env::current_exe().context("finding this program")?;
     let dir = exe.parent().and_then(Path::parent);
-    Ok(dir
-        .context("this program is in cargo's target directory")?
-        .to_owned())
+    Ok(dir.context("this program is in cargo's target directory")?.to_owned())
 }

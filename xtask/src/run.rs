@@ -57,10 +57,7 @@ impl Program {
     /// # Errors
     /// When it cannot be started or does not exit with 0.
     pub(crate) fn run(mut self) -> Result<()> {
-        let status = self
-            .0
-            .status()
-            .with_context(|| format!("starting {}", self.name()))?;
+        let status = self.0.status().with_context(|| format!("starting {}", self.name()))?;
         ensure!(status.success(), "{} failed ({status})", self.name());
         Ok(())
     }
@@ -71,11 +68,7 @@ impl Program {
     /// When it cannot be started or read.
     pub(crate) fn run_tests(mut self) -> Result<(Tally, Result<()>)> {
         let name = self.name();
-        let mut child = self
-            .0
-            .stdout(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("starting {name}"))?;
+        let mut child = self.0.stdout(Stdio::piped()).spawn().with_context(|| format!("starting {name}"))?;
         let mut output = BufReader::new(child.stdout.take().context("stdout is piped")?);
         let (mut tally, mut line) = (Tally::default(), Vec::new());
         while output.read_until(b'\n', &mut line)? > 0 {
@@ -83,22 +76,14 @@ impl Program {
             tally.read(String::from_utf8_lossy(&line).trim_end());
             line.clear();
         }
-        let status = child
-            .wait()
-            .with_context(|| format!("waiting for {name}"))?;
-        let end = if status.success() {
-            Ok(())
-        } else {
-            Err(anyhow::anyhow!("{name} failed ({status})"))
-        };
+        let status = child.wait().with_context(|| format!("waiting for {name}"))?;
+        let end = if status.success() { Ok(()) } else { Err(anyhow::anyhow!("{name} failed ({status})")) };
         Ok((tally, end))
     }
 
     fn name(&self) -> String {
         let args = self.0.get_args().map(|arg| arg.to_string_lossy());
-        let name = std::iter::once("cargo".into())
-            .chain(args)
-            .collect::<Vec<_>>();
+        let name = std::iter::once("cargo".into()).chain(args).collect::<Vec<_>>();
         format!("`{}`", name.join(" "))
     }
 }

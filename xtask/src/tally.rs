@@ -11,17 +11,12 @@ pub(crate) struct Tally {
 impl Tally {
     /// Adds what `line` says, if it closes a test binary: `test result: ok. 3 passed; 0 failed; 1 ignored; …`.
     pub(crate) fn read(&mut self, line: &str) {
-        let Some((_, counts)) = line
-            .strip_prefix("test result: ")
-            .and_then(|rest| rest.split_once(". "))
-        else {
+        let Some((_, counts)) = line.strip_prefix("test result: ").and_then(|rest| rest.split_once(". ")) else {
             return;
         };
         for count in counts.split(';') {
             let mut words = count.split_whitespace();
-            let (Some(Ok(number)), Some(what)) =
-                (words.next().map(str::parse::<u64>), words.next())
-            else {
+            let (Some(Ok(number)), Some(what)) = (words.next().map(str::parse::<u64>), words.next()) else {
                 continue;
             };
             match what {
@@ -54,25 +49,13 @@ mod tests {
         ] {
             tally.read(line);
         }
-        assert_eq!(
-            tally,
-            Tally {
-                passed: 8,
-                failed: 2,
-                ignored: 1
-            }
-        );
+        assert_eq!(tally, Tally { passed: 8, failed: 2, ignored: 1 });
     }
 
     #[test]
     fn other_lines_count_nothing() {
         let mut tally = Tally::default();
-        for line in [
-            "test lane_full ... ok",
-            "7 passed; 1 failed",
-            "test result: ",
-            "",
-        ] {
+        for line in ["test lane_full ... ok", "7 passed; 1 failed", "test result: ", ""] {
             tally.read(line);
         }
         assert_eq!(tally, Tally::default());
