@@ -99,7 +99,7 @@ impl Shard {
     pub(crate) fn on_confirm_timeout(&mut self, now: Now, to: UserRef) {
         let user = self.users.get_mut(to);
         user.is_timer_set = false;
-        let due = user.window.waiting_mut(Id(u64::MAX)).filter(|entry| entry.due_us <= now.mono_us).next_back();
+        let due = user.window.waiting_mut(Id(u64::MAX)).rfind(|entry| entry.due_us <= now.mono_us);
         if let Some(id) = due.map(|entry| entry.id) {
             self.spill(to, id);
         }
