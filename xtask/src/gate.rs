@@ -126,6 +126,7 @@ fn cargo_test(targets: &[&str], tally: &mut Tally) -> Result<()> {
         .args(targets.iter().copied())
         .env("SHARDWIRE_BIN", release.join("shardwire"))
         .env("LOADGEN_BIN", release.join("loadgen"))
+        .env("SHARDWIRE_SIM_SECONDS", "60")
         .run_tests()?;
     tally.add(run_tally);
     if end.is_ok() && targets.contains(&"--all-targets") && run_tally.passed == 0 {
