@@ -245,6 +245,21 @@ fn documents_name_only_files_that_exist() {
     assert!(missing.is_empty(), "\n{missing}");
 }
 
+#[test]
+fn sources_name_only_documents_that_exist() {
+    let mut missing = String::new();
+    for file in sources() {
+        for rest in file.text.split("docs/").skip(1) {
+            let end = rest.find(|c: char| !c.is_alphanumeric() && !"-_.".contains(c)).unwrap_or(rest.len());
+            let name = rest[..end].trim_end_matches('.');
+            if name.ends_with(".md") && !root().join("docs").join(name).exists() {
+                let _ = writeln!(missing, "{}: names docs/{name}", file.name);
+            }
+        }
+    }
+    assert!(missing.is_empty(), "\n{missing}");
+}
+
 /// A file of the project.
 struct File {
     /// From the top of the project.
