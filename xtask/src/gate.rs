@@ -26,6 +26,9 @@ pub(crate) struct Args {
     /// Leave out a step; may be repeated
     #[arg(long, value_name = "STEP", conflicts_with = "strict")]
     skip: Vec<Step>,
+    /// Do this step alone; may be repeated
+    #[arg(long, value_name = "STEP", conflicts_with = "skip")]
+    only: Vec<Step>,
 }
 
 /// What is checked, in this order: what answers soonest comes first.
@@ -60,11 +63,11 @@ enum End {
 pub(crate) fn test(args: &Args) -> Result<ExitCode> {
     let mut report = Vec::new();
     let mut tally = Tally::default();
-    for step in Step::value_variants() {
+    let is_wanted = |step: &&Step| !args.skip.contains(step) && (args.only.is_empty() || args.only.contains(step));
+    for step in Step::value_variants().iter().filter(is_wanted) {
         let begin = Instant::now();
         println!("\n==> {}: {}", step.name(), step.help());
         let end = match step.missing_tool() {
-            _ if args.skip.contains(step) => End::Skipped("as asked"),
             Some(advice) if args.strict => End::Failed(anyhow::anyhow!("{advice}")),
             Some(advice) => End::Skipped(advice),
             None => step.run(&mut tally).map_or_else(End::Failed, |()| End::Passed),
@@ -89,9 +92,7 @@ impl Step {
             Step::Docs => {
                 cargo().args(["doc", "--locked", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings").run()
             }
-            Step::Build => {
-                cargo().args(["build", "--locked", "--release", "--package", "gateway", "--package", "loadgen"]).run()
-            }
+            Step::Build => build(),
             Step::Tests => cargo_test(&["--all-targets"], tally),
             Step::DocTests => cargo_test(&["--doc"], tally),
         }
@@ -119,15 +120,22 @@ impl Step {
     }
 }
 
+/// Without the packages that plant faults, which share a build with the tests.
+fn build() -> Result<()> {
+    cargo().args(["build", "--locked", "--release", "--package", "gateway", "--package", "loadgen"]).run()
+}
+
 fn cargo_test(targets: &[&str], tally: &mut Tally) -> Result<()> {
-    let release = target_dir()?.join("release");
-    let (run_tally, end) = run::cargo()
+    let mut command = run::cargo()
         .args(["test", "--locked", "--workspace", "--no-fail-fast"])
         .args(targets.iter().copied())
-        .env("SHARDWIRE_BIN", release.join("shardwire"))
-        .env("LOADGEN_BIN", release.join("loadgen"))
-        .env("SHARDWIRE_SIM_SECONDS", "60")
-        .run_tests()?;
+        .env("SHARDWIRE_SIM_SECONDS", "60");
+    // Up to date, or not handed over at all: a test of yesterday's program would pass for nothing.
+    if build().is_ok() {
+        let release = target_dir()?.join("release");
+        command = command.env("SHARDWIRE_BIN", release.join("shardwire")).env("LOADGEN_BIN", release.join("loadgen"));
+    }
+    let (run_tally, end) = command.run_tests()?;
     tally.add(run_tally);
     if end.is_ok() && targets.contains(&"--all-targets") && run_tally.passed == 0 {
         bail!("no test ran");
