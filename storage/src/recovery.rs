@@ -148,7 +148,7 @@ impl Log {
         }
         if has_super || !recovery.files.is_empty() {
             recovery.phase = Phase::Superblocks;
-            self.recovery_read(recovery, File::Super, 0, SUPERBLOCK_LEN as u32 * 2, ops);
+            self.recovery_read(recovery, File::Super, 0, SUPER_FILE_LEN, ops);
         } else {
             self.create_super(recovery, ops);
         }
@@ -175,7 +175,7 @@ impl Log {
             synced_generation: Generation(0),
             synced_end: 0,
         });
-        let create = DiskOpKind::Create { file: File::Super, len: SUPER_FILE_LEN };
+        let create = DiskOpKind::Create { file: File::Super, len: SUPER_FILE_LEN.into() };
         self.ops.ask(Purpose::Recovery, create, ops);
     }
 

@@ -10,7 +10,7 @@ use crate::segment::{BadBlock, FORMAT, block_crc, check_block};
 /// Bytes of one superblock; the file holds two, and the write always goes to the older one.
 pub(crate) const SUPERBLOCK_LEN: usize = 4096;
 /// Bytes of the file.
-pub(crate) const SUPER_FILE_LEN: u64 = 8192;
+pub(crate) const SUPER_FILE_LEN: u32 = 8192;
 const MAGIC: [u8; 8] = *b"SHWSUPER";
 
 /// What a superblock says.

@@ -69,8 +69,17 @@ impl SimDisk {
         Some(DiskDone { id: op.id, result: self.perform(op.kind, rng) })
     }
 
-    /// The power fails: of what was not synced any part is lost, and of what was under way any part happened.
+    /// Either of the two below.
     pub fn crash(&mut self, rng: &mut Rng) {
+        if rng.chance(1, 2) {
+            self.kill(rng);
+        } else {
+            self.cut_power(rng);
+        }
+    }
+
+    /// The power fails: of what was not synced any part is lost, and of what was under way any part happened.
+    pub fn cut_power(&mut self, rng: &mut Rng) {
         self.kill(rng);
         for content in self.files.values_mut() {
             content.lose_dirty(rng);
