@@ -281,15 +281,26 @@ impl<S: Store> Client<S> {
     /// The next event. Asking for it says that the one before has been dealt with: a message counts as read then. While as
     /// many messages wait here as the credit has entries, nothing further is acknowledged.
     pub fn poll_event(&mut self) -> Option<Event> {
-        if mem::take(&mut self.is_reading) && !matches!(self.phase, Phase::Failed) {
-            self.commit_or_fail(&Change::Read);
-        }
+        self.finish_reading();
         let event = self.events.pop_front()?;
         if let Event::Message(message) = &event {
             self.unread_count = self.unread_count.saturating_sub(1);
             self.is_reading = message.id != Id::NONE;
         }
         Some(event)
+    }
+
+    /// The last event has been dealt with, and no further one is wanted now: what is committed is confirmed at once. For an
+    /// application that is about to stop.
+    pub fn finish(&mut self) {
+        self.finish_reading();
+        self.confirm();
+    }
+
+    fn finish_reading(&mut self) {
+        if mem::take(&mut self.is_reading) && !matches!(self.phase, Phase::Failed) {
+            self.commit_or_fail(&Change::Read);
+        }
     }
 
     /// Whether there is a session.

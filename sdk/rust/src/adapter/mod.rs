@@ -1,0 +1,4 @@
+//! Transports: what connects a [`Client`](crate::Client) to the world.
+
+pub mod monoio;
+mod notify;
