@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::ops::ControlFlow;
+use std::task::{Poll, Waker};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -254,5 +256,30 @@ fn a_session_can_be_run_again_and_goes_on() {
         session.send(name("bob"), 0, SendFlags(0), b"hello").unwrap();
         assert_eq!(session.run(|_, event| until_accepted(&event)).await, 1);
     });
+    gateway.join().unwrap();
+}
+
+#[test]
+fn a_run_ends_with_whatever_else_the_application_waits_for() {
+    let (address, gateway) = gateway(|listener| {
+        let mut peer = Peer::welcomed(&listener);
+        assert_eq!(peer.hear_body_len(), Some(5));
+        peer.accept_message(1);
+    });
+    let session = session(&address);
+    session.send(name("bob"), 0, SendFlags(0), b"hello").unwrap();
+    let (is_accepted, waker) = (Cell::new(false), Cell::new(Waker::noop().clone()));
+    let until = std::future::poll_fn(|context| {
+        waker.set(context.waker().clone());
+        if is_accepted.get() { Poll::Ready("done") } else { Poll::Pending }
+    });
+    let ended = block_on(session.run_until(until, |_, event| {
+        if matches!(event, Event::Accepted { .. }) {
+            is_accepted.set(true);
+            waker.replace(Waker::noop().clone()).wake();
+        }
+        ControlFlow::Continue(())
+    }));
+    assert_eq!(ended, "done");
     gateway.join().unwrap();
 }

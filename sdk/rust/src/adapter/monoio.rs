@@ -25,12 +25,12 @@
 //! ```
 
 use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::io;
 use std::mem;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::ops::ControlFlow;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -123,14 +123,29 @@ impl<S: Store + 'static> Session<S> {
     }
 
     /// Connects, and again as often as the client wants to, and hands over every event, until `on_event` breaks off; then the
-    /// connection is closed. What is unresolved stays in the store, and a later run goes on with it. Await it to its end: dropped
-    /// before, it leaves its connection open, and the session cannot be run again.
+    /// connection is closed. Breaking off says that the event has been dealt with. What is unresolved stays in the store, and a
+    /// later run goes on with it. Await it to its end: dropped before, it leaves its connection open, and the session cannot be
+    /// run again.
     ///
     /// # Panics
     /// When it is running already.
-    pub async fn run<T>(&self, mut on_event: impl FnMut(&Session<S>, Event) -> ControlFlow<T>) -> T {
+    pub async fn run<T>(&self, on_event: impl FnMut(&Session<S>, Event) -> ControlFlow<T>) -> T {
+        self.run_until(pending(), on_event).await
+    }
+
+    /// As [`Session::run`], and ends also when `until` does: with something to wait for besides the gateway. `until` may use the
+    /// session, as any other task of the thread.
+    ///
+    /// # Panics
+    /// When it is running already.
+    pub async fn run_until<T>(
+        &self,
+        until: impl Future<Output = T>,
+        mut on_event: impl FnMut(&Session<S>, Event) -> ControlFlow<T>,
+    ) -> T {
         let shared = &self.shared;
         assert!(!shared.is_running.replace(true), "a session is run once at a time");
+        let mut until = pin!(until);
         let mut link: Option<Link> = None;
         let result = loop {
             shared.client.borrow_mut().on_tick(shared.now_us());
@@ -146,7 +161,9 @@ impl<S: Store + 'static> Session<S> {
                 shared.client.borrow_mut().on_connecting();
                 link = Some(Link::begin(shared));
             }
-            shared.wait().await;
+            if let ControlFlow::Break(result) = race(until.as_mut(), pin!(shared.wait())).await {
+                break result;
+            }
         };
         self.with(|client, _| client.finish());
         // What a peer that takes nothing does not get, it gets another time.
@@ -300,13 +317,24 @@ async fn connect_to(address: SocketAddr, stop: &Stop) -> io::Result<TcpStream> {
     if stop.is_set.get() {
         return Err(io::ErrorKind::Interrupted.into());
     }
-    let mut connecting = pin!(::monoio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect_addr(address)));
-    let mut stopping = pin!(stop.connecting.wait());
+    let connecting = pin!(::monoio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect_addr(address)));
+    match race(pin!(stop.connecting.wait()), connecting).await {
+        ControlFlow::Break(()) => Err(io::ErrorKind::Interrupted.into()),
+        ControlFlow::Continue(Ok(connected)) => connected,
+        ControlFlow::Continue(Err(_)) => Err(io::ErrorKind::TimedOut.into()),
+    }
+}
+
+/// Whichever is ready first; the first if both are.
+async fn race<A, B>(
+    mut first: Pin<&mut impl Future<Output = A>>,
+    mut second: Pin<&mut impl Future<Output = B>>,
+) -> ControlFlow<A, B> {
     poll_fn(|context| {
-        if stopping.as_mut().poll(context).is_ready() {
-            return Poll::Ready(Err(io::ErrorKind::Interrupted.into()));
+        if let Poll::Ready(output) = first.as_mut().poll(context) {
+            return Poll::Ready(ControlFlow::Break(output));
         }
-        connecting.as_mut().poll(context).map(|result| result.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())))
+        second.as_mut().poll(context).map(ControlFlow::Continue)
     })
     .await
 }
