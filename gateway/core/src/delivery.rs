@@ -6,7 +6,7 @@ use wire::frame::{Credit, SafeBy};
 use wire::{Code, DeviceNo, Frame, Id};
 
 use crate::config::UnknownRecipients;
-use crate::device::Device;
+use crate::device::{Device, Phase};
 use crate::envelope::{Outcome, Parcel, UserRef};
 use crate::event::{ConnId, Now, Outputs};
 use crate::fault::Fault;
@@ -90,19 +90,18 @@ impl Shard {
         let user = self.users.get_mut(to);
         user.head = id;
         let mut encoded = None;
-        for device in &mut user.devices {
-            if device.is_live() && device.wrote(&user.name, &parcel) {
+        for device in user.devices.iter_mut().filter(|device| device.is_live()) {
+            if device.wrote(&user.name, &parcel) {
                 device.on_skipped(id);
-            } else if is_ready(&self.sessions, device, &parcel, &user.name)
-                || self.planted.is(Fault::DeliverPastCredit) && device.is_live()
+            } else if is_ready(&self.sessions, device, &parcel, &user.name) || self.planted.is(Fault::DeliverPastCredit)
             {
                 let frame = *encoded.get_or_insert_with(|| encode(out, &Frame::Deliver(parcel.deliver(id))));
                 let conn = device.session.expect("a live device has a session");
                 write_again(out, conn, frame);
                 device.on_delivered(id, parcel.size());
                 self.counters.delivered += 1;
-            } else if device.is_live() {
-                device.phase = crate::device::Phase::Lagging;
+            } else {
+                device.phase = Phase::Lagging;
             }
         }
         if self.planted.is(Fault::RefuseAfterDeliver)
