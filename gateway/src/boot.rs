@@ -1,17 +1,214 @@
-//! The composition root: opens what the gateway needs, in the order in which a mistake is cheapest to find.
+//! The composition root: opens what the gateway needs, in the order in which a mistake is cheapest to find; starts the shards;
+//! takes it all down again.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use gateway_core::ShardConfig;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::auth::Verifier;
 use crate::config::{Config, Login};
+use crate::cpu;
 use crate::error::Error;
-use crate::store::Store;
+use crate::mesh::{Letter, Mesh};
+use crate::reactor::ring::{self, Ring};
+use crate::reactor::{DescriptorBudget, listen};
+use crate::shard_loop::{self, Report, Setup};
+use crate::signals;
+use crate::store::{SHARD_COUNT_MAX, Store};
 
-/// Serves until a signal comes.
+/// Serves until a signal comes, then drains.
+///
+/// # Errors
+/// What keeps the gateway from serving, or from ending well.
 pub(crate) fn serve(config: &Config) -> Result<(), Error> {
-    let store = Store::open(&config.data_dir, config.shards, 1)?;
-    let _verifier = match &config.login {
+    end_the_process_on_panic();
+    Ring::new().map_err(|error| Error::NoRing(ring::explain(&error)))?;
+    let cpus = cpu::allowed().map_err(Error::system("ask which CPUs are allowed"))?;
+    let store = Store::open(&config.data_dir, config.shards, default_shard_count(cpus.len()))?;
+    let shard_count = store.identity().shard_count;
+    let verifier = match &config.login {
         Login::Dev => Verifier::from_dev_key(&config.data_dir)?,
         Login::TokenKey(path) => Verifier::from_public_key(path)?,
     };
-    let _ = (store.identity(), store.shard_dir(0));
-    Ok(())
+    let budget = descriptor_budget(shard_count)?;
+    let (listeners, address) = listen(config.listen, shard_count)?;
+    let (sender, reports) = unbounded();
+    signals::watch(sender.clone()).map_err(Error::system("watch for signals"))?;
+    let mesh = Mesh::new(shard_count);
+    let shards = Shards { mesh, reports, threads: Vec::new() };
+    shards.start(config, &store, &cpus, &verifier, &budget, &sender)?.serve(listeners, address)
+}
+
+/// The running shards, seen from the main thread.
+struct Shards {
+    mesh: Arc<Mesh>,
+    reports: Receiver<Report>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// What a wait for the shards ended with.
+#[derive(PartialEq, Eq)]
+enum Waited {
+    /// All have reported.
+    All,
+    /// A signal came first.
+    Signal,
+    /// So many had not reported in time.
+    TimeOut(usize),
+}
+
+impl Shards {
+    fn start(
+        mut self,
+        config: &Config,
+        store: &Store,
+        cpus: &[usize],
+        verifier: &Verifier,
+        budget: &Arc<DescriptorBudget>,
+        reports: &Sender<Report>,
+    ) -> Result<Shards, Error> {
+        let identity = store.identity();
+        // More shards than CPUs share them, one after the other.
+        for (shard, cpu) in (0..identity.shard_count).zip(cpus.iter().cycle()) {
+            let mut shard_config = ShardConfig::new(shard, identity.shard_count, identity.id, identity.key);
+            shard_config.heartbeat_s = config.heartbeat_s;
+            shard_config.payload_len_max = config.payload_len_max;
+            shard_config.unknown_recipients = config.unknown_recipients;
+            let setup = Setup {
+                config: shard_config,
+                cpu: *cpu,
+                dir: store.shard_dir(shard),
+                mesh: self.mesh.end(shard),
+                verifier: verifier.clone(),
+                budget: Arc::clone(budget),
+                reports: reports.clone(),
+            };
+            let thread = std::thread::Builder::new()
+                .name(format!("shard-{shard:02}"))
+                .spawn(move || shard_loop::run(setup))
+                .map_err(Error::system("start a thread for a shard"))?;
+            self.threads.push(thread);
+        }
+        Ok(self)
+    }
+
+    fn serve(self, listeners: Vec<OwnedFd>, address: SocketAddr) -> Result<(), Error> {
+        if self.wait(&Report::Ready, None)? == Waited::Signal {
+            // Nobody was served yet; a recovery that is cut begins again at the next start.
+            return Ok(());
+        }
+        for (shard, listener) in (0..).zip(listeners) {
+            self.mesh.send_letter(shard, Letter::Serve(listener));
+        }
+        announce(address, self.threads.len());
+        if self.wait(&Report::Drained, None)? == Waited::Signal {
+            eprintln!("shardwire: draining");
+        }
+        self.tell_all(|| Letter::Drain);
+        if let Waited::TimeOut(missing) = self.wait(&Report::Drained, Some(DRAIN_TIMEOUT))? {
+            return Err(Error::DrainTimeout(missing));
+        }
+        // Only now: until the last one has drained, it may need an answer from the others.
+        self.tell_all(|| Letter::Stop);
+        // Those who do not take their last bytes are cut off by the reactor, which is what this waits for at most.
+        if self.wait(&Report::Ended, Some(END_TIMEOUT))? == Waited::All {
+            for thread in self.threads {
+                if thread.join().is_err() {
+                    unreachable!("a panic ends the process");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until every shard has sent this report, a signal comes (while there is no time limit: later the drain is under way
+    /// already), or the time is over.
+    fn wait(&self, wanted: &Report, limit: Option<Duration>) -> Result<Waited, Error> {
+        let deadline = limit.map(|limit| Instant::now() + limit);
+        let mut missing = self.threads.len();
+        while missing > 0 {
+            let report = match deadline {
+                Some(deadline) => self.reports.recv_deadline(deadline),
+                None => self.reports.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match report {
+                Ok(Report::Failed(error)) => return Err(error),
+                Ok(Report::Signal) if deadline.is_none() => return Ok(Waited::Signal),
+                Ok(report) if std::mem::discriminant(&report) == std::mem::discriminant(wanted) => missing -= 1,
+                Ok(_) => {}
+                Err(RecvTimeoutError::Timeout) => return Ok(Waited::TimeOut(missing)),
+                Err(RecvTimeoutError::Disconnected) => unreachable!("the signal thread keeps its end"),
+            }
+        }
+        Ok(Waited::All)
+    }
+
+    fn tell_all(&self, letter: impl Fn() -> Letter) {
+        for (shard, _) in (0..).zip(&self.threads) {
+            self.mesh.send_letter(shard, letter());
+        }
+    }
+}
+
+/// The one line on standard output.
+fn announce(address: SocketAddr, shard_count: usize) {
+    let mut stdout = io::stdout().lock();
+    // Who closed our standard output does not want to know.
+    let _ = writeln!(stdout, "ready tcp={address} shards={shard_count}").and_then(|()| stdout.flush());
+}
+
+/// What is our own mistake must not go on with half of the shards.
+fn end_the_process_on_panic() {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        print(info);
+        std::process::abort();
+    }));
+}
+
+fn default_shard_count(cpu_count: usize) -> u16 {
+    u16::try_from(cpu_count).map_or(SHARD_COUNT_MAX, |count| count.clamp(1, SHARD_COUNT_MAX))
+}
+
+/// Raises the limit on open files as far as it goes, and gives connections what the gateway itself does not need.
+fn descriptor_budget(shard_count: u16) -> Result<Arc<DescriptorBudget>, Error> {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })
+            .map_err(|error| Error::system("raise the limit on open files")(error.into()))?;
+    }
+    let reserve = u64::from(shard_count) * RESERVE_PER_SHARD + RESERVE;
+    match limit.maximum.map(|maximum| maximum.saturating_sub(reserve)) {
+        Some(0) => Err(Error::Setting(format!(
+            "the limit on open files leaves no room for connections: raise it above {reserve} (ulimit -n)"
+        ))),
+        Some(count) => Ok(DescriptorBudget::new(usize::try_from(count).unwrap_or(usize::MAX))),
+        None => Ok(DescriptorBudget::new(usize::MAX)),
+    }
+}
+
+/// How long a drain may take before the process gives up.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longer than a closing connection lingers.
+const END_TIMEOUT: Duration = Duration::from_secs(3);
+/// Descriptors of a shard: listener, two rings, eventfds, directory, segments and what is opened for a moment.
+const RESERVE_PER_SHARD: u64 = 24;
+/// Descriptors of the process: standard streams, lock, signals, and some for whoever comes to look.
+const RESERVE: u64 = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_a_shard_for_each_cpu_within_bounds() {
+        assert_eq!([0, 1, 7, 64, 500].map(default_shard_count), [1, 1, 7, 64, 64]);
+    }
 }

@@ -9,8 +9,15 @@
 pub mod cli;
 
 pub(crate) mod auth;
+pub(crate) mod bell;
 pub(crate) mod boot;
 pub(crate) mod config;
+pub(crate) mod cpu;
+pub(crate) mod disk;
 pub(crate) mod error;
+pub(crate) mod handoff;
+pub(crate) mod mesh;
 pub(crate) mod reactor;
+pub(crate) mod shard_loop;
+pub(crate) mod signals;
 pub(crate) mod store;

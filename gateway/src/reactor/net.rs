@@ -111,14 +111,15 @@ impl Net {
         }
     }
 
-    /// Takes the connection out of this reactor: [`Event::Released`] gives it once nothing of the ring names it any more.
-    pub(crate) fn release(&mut self, id: ConnId) {
-        if let Some(conn) = self.conns.get_mut(id)
-            && conn.stage == Stage::Open
-        {
-            conn.stage = Stage::Leaving;
-            self.forget_polls(id);
+    /// Takes the connection out of this reactor: [`Event::Released`] gives it once nothing of the ring names it any more. False
+    /// when there is no such connection, or it is ending.
+    pub(crate) fn release(&mut self, id: ConnId) -> bool {
+        match self.conns.get_mut(id) {
+            Some(conn) if conn.stage == Stage::Open => conn.stage = Stage::Leaving,
+            _ => return false,
         }
+        self.forget_polls(id);
+        true
     }
 
     /// Takes in a connection that another reactor released. It is paused; what came with it is sent, and read after
