@@ -1,0 +1,445 @@
+//! One shard's thread: it owns the shard, its sockets and its files, and does what the shard says. Steps 3 to 9 of the walk.
+//!
+//! The thread runs a monoio runtime for files and timers; one task of it is the loop here. A turn of the loop hands everything that
+//! came to the shard, one [`Input`] after the other, carries out each [`Output`] in its order, and then sends. The loop sleeps
+//! through the runtime, on the eventfd that the reactor's ring rings, when a turn found nothing.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::poll_fn;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crossbeam::channel::Sender;
+use gateway_core::{ConnId, Credential, Envelope, Input, Notice, Now, Output, Outputs, Shard, ShardConfig, ShardIndex};
+use storage::{File, LogState};
+use wire::limits::HELLO_PAYLOAD_LEN_MAX;
+use wire::{Frame, NameBuf};
+
+use crate::auth::{CHECKS_PER_TURN, Verifier};
+use crate::bell::Bell;
+use crate::cpu;
+use crate::disk::{Disk, file_name};
+use crate::error::Error;
+use crate::handoff::Leaving;
+use crate::mesh::{Letter, MeshEnd, Wake};
+use crate::reactor::{DescriptorBudget, Event, Net, Reactor, ring};
+
+/// What a shard's thread is given.
+pub(crate) struct Setup {
+    /// The shard's configuration, with its number.
+    pub(crate) config: ShardConfig,
+    /// The CPU to stay on.
+    pub(crate) cpu: usize,
+    /// The directory of its log.
+    pub(crate) dir: PathBuf,
+    /// Its end of the mesh.
+    pub(crate) mesh: MeshEnd,
+    /// Who may log in.
+    pub(crate) verifier: Verifier,
+    /// What connections may take of the process's descriptors.
+    pub(crate) budget: Arc<DescriptorBudget>,
+    /// To the main thread.
+    pub(crate) reports: Sender<Report>,
+}
+
+/// What a thread tells the main thread.
+#[derive(Debug)]
+pub(crate) enum Report {
+    /// A shard has recovered its log.
+    Ready,
+    /// A shard has drained.
+    Drained,
+    /// A shard has ended, as it was told to.
+    Ended,
+    /// A shard cannot go on.
+    Failed(Error),
+    /// SIGTERM or SIGINT.
+    Signal,
+}
+
+/// The body of the thread.
+pub(crate) fn run(setup: Setup) {
+    let (shard, reports) = (setup.config.shard.0, setup.reports.clone());
+    if let Err(error) = cpu::pin(setup.cpu) {
+        // It works without, only slower.
+        say(shard, format_args!("cannot stay on CPU {}: {error}", setup.cpu));
+    }
+    let report = match drive_in_runtime(setup) {
+        Ok(()) => Report::Ended,
+        Err(error) => Report::Failed(error),
+    };
+    // Without a main thread there is nobody to tell, and nothing to tell him.
+    let _ = reports.send(report);
+}
+
+/// The shard and all that it uses, but its sockets.
+struct ShardLoop {
+    shard: Shard,
+    outputs: Outputs,
+    clock: Clock,
+    /// Read at the beginning and at the end of each turn.
+    now: Now,
+    /// Something was handed in since the last [`Input::TurnEnd`].
+    has_input: bool,
+    mesh: MeshEnd,
+    /// Taken from the mesh and not handed in yet; empty between turns.
+    received: Vec<(ShardIndex, Envelope)>,
+    disk: Disk,
+    leaving: Leaving,
+    verifier: Verifier,
+    /// Credentials to be checked, oldest first. At most one for each connection.
+    checks: VecDeque<(ConnId, NameBuf, Credential)>,
+    payload_len_max: u32,
+    index: u16,
+    reports: Sender<Report>,
+    is_stopping: bool,
+    failure: Option<Error>,
+}
+
+fn drive_in_runtime(setup: Setup) -> Result<(), Error> {
+    let mut runtime = monoio::RuntimeBuilder::<monoio::IoUringDriver>::new()
+        .with_entries(RUNTIME_ENTRIES)
+        .enable_timer()
+        .build()
+        .map_err(|error| Error::NoRing(ring::explain(&error)))?;
+    // A task, not the runtime's main future: that one is polled again before any task gets its turn when it yields.
+    runtime.block_on(async { monoio::spawn(drive(setup)).await })
+}
+
+async fn drive(setup: Setup) -> Result<(), Error> {
+    let hello_len_max = u32::try_from(HELLO_PAYLOAD_LEN_MAX).expect("a few KiB");
+    let mut reactor =
+        Reactor::new(setup.budget, hello_len_max).map_err(|error| Error::NoRing(ring::explain(&error)))?;
+    let bell = Bell::new();
+    let doorbell = || reactor.bell().map_err(Error::system("share the shard's eventfd"));
+    let (listened_on, pressed_by_others, own) = (doorbell()?, doorbell()?, doorbell()?);
+    let mut mesh = setup.mesh;
+    let disk = Disk::new(setup.config.shard.0, setup.dir, Rc::clone(&bell), Arc::clone(mesh.mesh()))?;
+    let listened_on = monoio::fs::File::from_std(listened_on.into()).map_err(Error::system("use an eventfd"))?;
+    let is_over = Rc::new(std::cell::Cell::new(false));
+    let listener = monoio::spawn(listen_to_doorbell(listened_on, Rc::clone(&bell), Rc::clone(&is_over)));
+    mesh.open(reactor.net().ring_number(), pressed_by_others);
+    let clock = Clock::new();
+    let mut this = ShardLoop {
+        now: clock.now(),
+        clock,
+        payload_len_max: setup.config.payload_len_max,
+        index: setup.config.shard.0,
+        shard: Shard::new(setup.config),
+        outputs: Outputs::default(),
+        has_input: false,
+        mesh,
+        received: Vec::new(),
+        disk,
+        leaving: Leaving::default(),
+        verifier: setup.verifier,
+        checks: VecDeque::new(),
+        reports: setup.reports,
+        is_stopping: false,
+        failure: None,
+    };
+    this.run(&mut reactor, &bell).await?;
+    // A read that is under way must not outlive its buffer.
+    is_over.set(true);
+    rustix::io::write(&own, &1u64.to_ne_bytes()).map_err(|error| Error::system("end the shard")(error.into()))?;
+    listener.await;
+    Ok(())
+}
+
+/// Rings `bell` whenever the reactor's eventfd was written to, by the ring or by another thread.
+async fn listen_to_doorbell(eventfd: monoio::fs::File, bell: Rc<Bell>, is_over: Rc<std::cell::Cell<bool>>) {
+    let mut count = vec![0; 8];
+    while !is_over.get() {
+        let (result, buffer) = eventfd.read_at(count, 0).await;
+        count = buffer;
+        if let Err(error) = result {
+            assert_eq!(error.kind(), std::io::ErrorKind::Interrupted, "an eventfd can be read: {error}");
+        }
+        bell.ring();
+    }
+}
+
+impl ShardLoop {
+    async fn run(&mut self, reactor: &mut Reactor, bell: &Bell) -> Result<(), Error> {
+        self.shard.start(self.now, &mut self.outputs);
+        self.carry_out(reactor.net());
+        let mut turns_since_yield = 0;
+        loop {
+            self.now = self.clock.now();
+            let is_busy = reactor
+                .turn(READS_PER_TURN, &mut |net, event| self.on_event(net, event))
+                .map_err(Error::system("use the shard's ring"))?;
+            if let Some(failure) = self.failure.take() {
+                return Err(failure);
+            }
+            if self.is_stopping && reactor.net().count() == 0 && self.disk.in_flight() == 0 {
+                return Ok(());
+            }
+            if is_busy || !self.checks.is_empty() {
+                turns_since_yield += 1;
+                // The runtime's tasks hand operations to the disk and take completions only while this one waits.
+                if turns_since_yield >= TURNS_PER_YIELD || self.disk.in_flight() > 0 {
+                    turns_since_yield = 0;
+                    yield_once().await;
+                }
+            } else {
+                turns_since_yield = 0;
+                self.sleep(reactor, bell).await;
+            }
+        }
+    }
+
+    /// Waits until something comes or a deadline passes; not at all when something came meanwhile.
+    async fn sleep(&mut self, reactor: &mut Reactor, bell: &Bell) {
+        if self.mesh.fall_asleep() {
+            if reactor.wait_fd().is_some() {
+                let tick_at = self.shard.next_deadline().map(|at| self.clock.instant(at));
+                match tick_at.into_iter().chain(reactor.deadline()).min() {
+                    None => bell.wait().await,
+                    Some(at) => {
+                        monoio::select! {
+                            () = bell.wait() => {}
+                            () = monoio::time::sleep_until(monoio::time::Instant::from_std(at)) => {}
+                        }
+                    }
+                }
+            }
+            self.mesh.wake_up();
+        }
+    }
+
+    fn on_event(&mut self, net: &mut Net, event: Event<'_>) {
+        match event {
+            Event::Opened { conn } => self.handle(net, Input::Opened { conn }),
+            Event::Frame { conn, frame_type, payload } => match wire::decode(frame_type, payload) {
+                Ok(Some(frame)) => self.on_frame(net, conn, frame),
+                Ok(None) => self.handle(net, Input::Heard { conn }),
+                Err(error) => {
+                    if error.is_fatal() {
+                        net.mark_broken(conn);
+                    }
+                    self.handle(net, Input::Broken { conn, error });
+                }
+            },
+            Event::Broken { conn, error } => self.handle(net, Input::Broken { conn, error }),
+            Event::Heard { conn } => self.handle(net, Input::Heard { conn }),
+            Event::Blocked { conn } => self.handle(net, Input::Blocked { conn }),
+            Event::Sent { conn, left } => self.handle(net, Input::Sent { conn, left }),
+            Event::Closed { conn } => self.handle(net, Input::Closed { conn }),
+            Event::Released { conn, detached } => {
+                let (to, handoff) = self.leaving.remove(conn, detached);
+                self.mesh.hand_off(to, handoff, |wake| wake_by_ring(net, &wake));
+            }
+            Event::WakeFailed { shard } => {
+                let shard = u16::try_from(shard).expect("as it was given to the ring");
+                self.mesh.mesh().ring_bell(shard);
+            }
+            Event::TurnEnd => self.on_turn_end(net),
+        }
+    }
+
+    fn on_frame(&mut self, net: &mut Net, conn: ConnId, frame: Frame<'_>) {
+        self.handle(net, Input::Frame { conn, frame });
+    }
+
+    /// Everything that did not come from a socket; then the turn's inputs are all handed in.
+    fn on_turn_end(&mut self, net: &mut Net) {
+        self.now = self.clock.now();
+        while let Some(letter) = self.mesh.next_letter() {
+            self.on_letter(net, letter);
+        }
+        for _ in 0..HANDOFFS_PER_TURN {
+            let Some(handoff) = self.mesh.next_handoff() else { break };
+            let conn = net.adopt(*handoff.detached, self.payload_len_max);
+            self.handle(net, Input::Adopt { conn, login: handoff.login });
+        }
+        let received = &mut self.received;
+        self.mesh.receive(
+            BATCHES_PER_TURN,
+            |wake| wake_by_ring(net, &wake),
+            |from, envelope| received.push((from, envelope)),
+        );
+        let mut received = std::mem::take(&mut self.received);
+        for (from, envelope) in received.drain(..) {
+            self.handle(net, Input::Envelope { from, envelope });
+        }
+        self.received = received;
+        while let Some(done) = self.disk.next_done() {
+            self.handle(net, Input::Disk(done));
+        }
+        for _ in 0..CHECKS_PER_TURN {
+            let Some((conn, user, credential)) = self.checks.pop_front() else { break };
+            let verdict = self.verifier.verify(&user, &credential);
+            self.handle(net, Input::Authenticated { conn, verdict });
+        }
+        if self.shard.next_deadline().is_some_and(|at| at <= self.now.mono_us) {
+            self.handle(net, Input::Tick);
+        }
+        if self.has_input {
+            self.handle(net, Input::TurnEnd);
+            self.has_input = false;
+        }
+        self.mesh.push(|wake| wake_by_ring(net, &wake));
+    }
+
+    fn on_letter(&mut self, net: &mut Net, letter: Letter) {
+        match letter {
+            Letter::Serve(listener) => net.start_accepting(listener),
+            Letter::Drain => {
+                net.stop_accepting();
+                self.handle(net, Input::Drain);
+            }
+            Letter::Stop => self.is_stopping = true,
+            Letter::Disk(done) => self.disk.on_helped(done),
+        }
+    }
+
+    fn handle(&mut self, net: &mut Net, input: Input<'_>) {
+        self.has_input = true;
+        self.shard.handle(self.now, input, &mut self.outputs);
+        self.carry_out(net);
+    }
+
+    /// Does what the shard said, in its order.
+    fn carry_out(&mut self, net: &mut Net) {
+        let mut outputs = std::mem::take(&mut self.outputs);
+        for output in outputs.list.drain(..) {
+            match output {
+                Output::Write { conn, start, len } => {
+                    let frames = outputs.bytes.get(start as usize..).and_then(|bytes| bytes.get(..len as usize));
+                    net.write(conn, frames.expect("a write points into the bytes beside it"));
+                }
+                Output::Authenticate { conn, user, credential } => {
+                    net.pause(conn);
+                    self.checks.push_back((conn, user, credential));
+                }
+                Output::Handoff { conn, to, login } => {
+                    if net.release(conn) {
+                        self.leaving.add(conn, to, login);
+                    }
+                }
+                Output::Forward { to, envelope } => self.mesh.stage(to, envelope),
+                Output::Disk(op) => self.disk.start(op),
+                Output::PauseRead { conn } => net.pause(conn),
+                Output::ResumeRead { conn } => net.resume(conn),
+                Output::Close { conn } => net.close(conn),
+                Output::Ready { .. } => self.report(Report::Ready),
+                Output::Drained => self.report(Report::Drained),
+                Output::Notice(notice) => self.on_notice(notice),
+            }
+        }
+        outputs.clear();
+        self.outputs = outputs;
+    }
+
+    fn on_notice(&mut self, notice: Notice) {
+        let shard = self.index;
+        let place = |file: File, offset: u64| format!("shard-{shard:02}/{} from byte {offset} on", file_name(file));
+        match notice {
+            Notice::Unusable(reason) => self.failure = Some(Error::Unusable { shard, reason }),
+            Notice::TornTail { file, offset } => say(
+                shard,
+                format_args!(
+                    "{}: cut what an interrupted write left; nobody had been told that it was safe",
+                    place(file, offset)
+                ),
+            ),
+            Notice::Damage { file, offset, lost_count } => say(
+                shard,
+                format_args!(
+                    "{}: DAMAGED, {lost_count} records lost as far as known; the bytes are kept, the rest is served: \
+                     check this disk",
+                    place(file, offset)
+                ),
+            ),
+            Notice::Log(LogState::Full) => say(
+                shard,
+                format_args!("the disk is full: messages for those who are away are refused until there is room again"),
+            ),
+            Notice::Log(LogState::ReadOnly) => say(
+                shard,
+                format_args!(
+                    "the log cannot be written any more: messages for those who are away are refused; check this disk, \
+                     then restart"
+                ),
+            ),
+            Notice::Log(LogState::Ok) => say(shard, format_args!("the log stores again")),
+            Notice::Log(LogState::Recovering) => {}
+            Notice::CommitFailed(error) => say(
+                shard,
+                format_args!(
+                    "a batch could not be stored ({error}); its messages wait, and are stored again elsewhere"
+                ),
+            ),
+        }
+    }
+
+    fn report(&self, report: Report) {
+        // Without a main thread the process is about to end.
+        let _ = self.reports.send(report);
+    }
+}
+
+/// The two clocks, as the shard counts them.
+#[derive(Clone, Copy)]
+struct Clock {
+    zero: Instant,
+}
+
+impl Clock {
+    fn new() -> Clock {
+        Clock { zero: Instant::now() }
+    }
+
+    fn now(self) -> Now {
+        // Before 1970 a clock is as good as stopped: ids then go on from the last one.
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Now { mono_us: micros(self.zero.elapsed()), wall_us: micros(wall) }
+    }
+
+    fn instant(self, mono_us: u64) -> Instant {
+        self.zero + Duration::from_micros(mono_us)
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).expect("584,000 years fit")
+}
+
+fn wake_by_ring(net: &mut Net, wake: &Wake) {
+    net.wake(wake.ring_number, wake.shard.into());
+}
+
+/// Lets the other tasks of this thread run.
+async fn yield_once() {
+    let mut has_yielded = false;
+    poll_fn(|context| {
+        if has_yielded {
+            return Poll::Ready(());
+        }
+        has_yielded = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// For the operator, on standard error.
+fn say(shard: u16, text: fmt::Arguments<'_>) {
+    eprintln!("shardwire: shard {shard}: {text}");
+}
+
+/// How often a turn reads before it sends: a few milliseconds of work at most.
+const READS_PER_TURN: usize = 2048;
+/// Turns of a busy loop between two looks at the runtime's own ring, when no file is in use.
+const TURNS_PER_YIELD: u32 = 8;
+/// Connections taken over in one turn.
+const HANDOFFS_PER_TURN: usize = 256;
+/// Batches taken from each lane in one turn.
+const BATCHES_PER_TURN: usize = 8;
+/// The runtime carries files and one eventfd.
+const RUNTIME_ENTRIES: u32 = 256;
