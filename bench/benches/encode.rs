@@ -1,7 +1,7 @@
 //! Encoding of DELIVER and of SEND_ACK.
 //!
 //! Guards: a frame is written straight into the outgoing bytes, in one pass and without an allocation, so that one encoding can
-//! go to all devices (step 7a of the walk in `docs/architecture.md`). Worry above 20 ns for a DELIVER of 100 bytes.
+//! go to all devices (step 7a of the walk in `docs/architecture.md`). Worry above 60 ns for a DELIVER of 100 bytes.
 
 #![forbid(unsafe_code)]
 

@@ -7,6 +7,9 @@
 
 #![forbid(unsafe_code)]
 
+pub mod disk;
+pub mod two_people;
+
 use std::time::Duration;
 
 use criterion::Criterion;
@@ -26,11 +29,11 @@ pub fn name(text: &str) -> Name<'_> {
     Name::parse(text.as_bytes()).expect("a bench gives good names")
 }
 
-/// SEND number `counter` of the user's device 1, with nothing else in flight.
-pub fn send_frame<'a>(counter: u64, to: &'a str, body: &'a [u8]) -> Frame<'a> {
+/// SEND number `counter` of the user's device 1, with `span` earlier ones in flight.
+pub fn send_frame<'a>(counter: u64, span: u8, to: &'a str, body: &'a [u8]) -> Frame<'a> {
     Frame::Send(Send {
         mid: Mid::new(DeviceNo(1), Counter(counter)),
-        span: 0,
+        span,
         flags: SendFlags::default(),
         kind: 0,
         to: name(to),
