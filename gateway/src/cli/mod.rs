@@ -1,5 +1,6 @@
 //! The command line: what `shardwire` is asked to do.
 
+mod chat;
 mod serve;
 mod token;
 
@@ -10,6 +11,7 @@ use clap::{Parser, Subcommand};
 /// Runs the command that the process was started with. What goes wrong is told on standard error.
 pub fn run() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Chat(args) => chat::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Token(args) => token::run(args),
     };
@@ -32,6 +34,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Chat(chat::ChatArgs),
     Serve(serve::ServeArgs),
     Token(token::TokenArgs),
 }
