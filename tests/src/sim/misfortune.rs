@@ -1,0 +1,106 @@
+//! What goes wrong in a world, and what people do at the wrong moment.
+
+use super::gateway::Phase;
+use super::net::{End, LinkId};
+use super::shell::Around;
+use super::trace::trace;
+use super::workload::Chaos;
+use super::world::{World, around};
+
+impl World {
+    /// Something goes wrong, as the profile has it.
+    pub(super) fn suffer(&mut self) {
+        let chaos = self.profile.misfortune(&mut self.rng);
+        trace!(self.trace, "{chaos:?}");
+        match chaos {
+            Chaos::Kill => self.crash(false),
+            Chaos::PowerCut => self.crash(true),
+            Chaos::Drain => self.gateway.drain(around!(self)),
+            Chaos::FillDisk => {
+                let shard = self.any_shard();
+                let is_full = self.rng.chance(1, 2);
+                self.model.are_disks_good = false;
+                self.gateway.disk_mut(shard).faults.space = is_full.then_some(0);
+                self.model.tally.count(if is_full { "disk full" } else { "disk has space" });
+            }
+            Chaos::FailSync => {
+                let shard = self.any_shard();
+                self.model.are_disks_good = false;
+                self.gateway.disk_mut(shard).faults.sync_failure_count = 1;
+                self.model.tally.count("sync fails");
+            }
+            Chaos::JumpClock => {
+                let us = self.rng.below(200_000_000) as i64 - 150_000_000;
+                self.clock.jump(us);
+                self.model.tally.count(if us < 0 { "clock set back" } else { "clock set forward" });
+            }
+            _ => {
+                if let Some(at) = self.any_client() {
+                    self.befall(chaos, at);
+                }
+            }
+        }
+    }
+
+    fn befall(&mut self, chaos: Chaos, at: usize) {
+        let until_us = self.clock.mono_us() + self.rng.below(2_000_000);
+        let client_count = self.clients.len();
+        let client = &mut self.clients[at];
+        match chaos {
+            Chaos::CutLink => {
+                if let Some(link) = client.link() {
+                    self.model.tally.count("link cut");
+                    cut(link, around!(self));
+                }
+            }
+            Chaos::HangUp => client.hang_up(around!(self)),
+            Chaos::KillClient => client.stop(around!(self)),
+            Chaos::Deafen => client.deaf_until_us = until_us,
+            Chaos::Idle => client.idle_until_us = until_us,
+            Chaos::FailStore => client.fail_store(),
+            Chaos::LogOut if !client.is_leaving => client.log_out(false, around!(self)),
+            Chaos::Forget => client.log_out(true, around!(self)),
+            Chaos::WipeClient => self.wipe(at),
+            Chaos::NewDevice if client_count < 12 => {
+                let user = client.user;
+                self.add_client(user);
+            }
+            _ => {}
+        }
+    }
+
+    /// The store is lost; the same device begins a new life.
+    fn wipe(&mut self, at: usize) {
+        if self.clients[at].is_leaving {
+            return;
+        }
+        self.clients[at].stop(around!(self));
+        self.model.forget_install(self.clients[at].install);
+        self.model.tally.count("wiped");
+        let (user, device) = (self.clients[at].user, self.clients[at].device().to_owned());
+        self.clients[at] = self.client(user, device);
+    }
+
+    /// The gateway dies, perhaps in the middle of a turn.
+    pub(super) fn crash(&mut self, is_power_cut: bool) {
+        if self.gateway.phase() != Phase::Down && self.rng.chance(1, 2) {
+            let shard = self.any_shard();
+            self.gateway.turn(shard, around!(self), 3, false);
+        }
+        self.gateway.crash(around!(self), is_power_cut);
+    }
+
+    fn any_shard(&mut self) -> usize {
+        self.rng.below(self.gateway.shard_count() as u64) as usize
+    }
+}
+
+/// The link dies, and each end gets a part of what was in flight. One end, or both, may hear nothing of it.
+fn cut(link: LinkId, around: &mut Around<'_>) {
+    for end in [End::Client, End::Gateway] {
+        let in_flight = around.net.in_flight_len(link, end) as u64;
+        let kept = around.rng.below(in_flight + 1) as usize;
+        let hears = around.rng.chance(3, 4);
+        around.net.cut(link, end, kept, hears);
+    }
+}

@@ -1,0 +1,366 @@
+//! The model's ear at the border of the cores: every frame handed in, every frame written.
+//!
+//! What a core writes counts as told from that moment on, whether it arrives or not: a crash may come right behind it.
+
+use std::collections::VecDeque;
+
+use gateway_core::Login;
+use wire::frame::{Credit, Deliver, SafeBy, SendAck, Welcome};
+use wire::{Code, Counter, Frame, Id, Mid};
+
+use super::content::Key;
+use super::model::{Device, Model};
+use super::net::LinkId;
+
+/// A session, as the border shows it.
+#[derive(Debug)]
+pub(super) struct Session {
+    device: usize,
+    credit: Credit,
+    /// The client's own last id at HELLO, then the highest delivered.
+    delivered: Id,
+    /// Delivered above the last DELIVER_ACK that was handed in, with lengths of names and bodies.
+    outstanding: VecDeque<(Id, usize)>,
+    /// The last counter that was handed in.
+    counter: Counter,
+    is_welcomed: bool,
+}
+
+impl Model {
+    /// A home shard is handed a connection that logged in.
+    pub fn on_adopt(&mut self, link: LinkId, install: u16, login: &Login) {
+        let user = self.user(login.user.as_name()).expect("the world's own users");
+        let device = self.device(install, user, login);
+        for (index, other) in self.devices.iter_mut().enumerate() {
+            if index != device && other.user == user && other.name == login.device {
+                other.is_leaving = true;
+            }
+        }
+        let session = Session {
+            device,
+            credit: login.credit,
+            delivered: login.last_id,
+            outstanding: VecDeque::new(),
+            counter: Counter(0),
+            is_welcomed: false,
+        };
+        self.sessions.insert(link, session);
+        self.confirm(device, login.last_id);
+        self.tally.count("adopted");
+    }
+
+    fn device(&mut self, install: u16, user: usize, login: &Login) -> usize {
+        let known = self.devices.iter().position(|device| {
+            device.user == user && device.name == login.device && device.incarnation == login.incarnation
+        });
+        known.unwrap_or_else(|| {
+            self.devices.push(Device {
+                install,
+                user,
+                name: login.device.clone(),
+                incarnation: login.incarnation,
+                device_no: None,
+                welcomed_at: None,
+                is_leaving: false,
+                sent: std::collections::BTreeMap::new(),
+                unconfirmed: std::collections::BTreeMap::new(),
+            });
+            self.devices.len() - 1
+        })
+    }
+
+    /// A core is handed a frame of a client.
+    pub fn on_frame_in(&mut self, link: LinkId, frame: &Frame<'_>) {
+        let Some(session) = self.sessions.get_mut(&link) else { return };
+        let device = session.device;
+        match frame {
+            Frame::Send(send) => {
+                let Some(key) = self.identify(send.body) else {
+                    return self.fail("a SEND of nobody's body".to_owned());
+                };
+                let now = self.now;
+                let message = self.messages.get_mut(&key).expect("identified");
+                message.offered.get_or_insert(now);
+                if !message.is_ephemeral {
+                    self.on_offered(link, device, key, send.mid, send.span);
+                }
+            }
+            Frame::DeliverAck(ack) => {
+                let delivered = session.delivered;
+                while session.outstanding.front().is_some_and(|(id, _)| *id <= ack.id) {
+                    session.outstanding.pop_front();
+                }
+                self.check(ack.id <= delivered, || format!("DELIVER_ACK {} where {delivered} was delivered", ack.id));
+                self.confirm(device, ack.id);
+            }
+            Frame::Credit(credit) => session.credit = *credit,
+            Frame::Logout(logout) if logout.forget => self.devices[device].is_leaving = true,
+            _ => {}
+        }
+    }
+
+    fn on_offered(&mut self, link: LinkId, device: usize, key: Key, mid: Mid, span: u8) {
+        let counter = mid.counter();
+        let session = self.sessions.get_mut(&link).expect("it sent");
+        let before = std::mem::replace(&mut session.counter, counter);
+        let highest = self.devices[device].sent.last_key_value().map_or(Counter(0), |(highest, _)| *highest);
+        let in_order = counter > before && counter <= highest.next();
+        self.check(in_order, || format!("{key}: counter {counter} was sent after {before}"));
+        let other = self.devices[device].sent.insert(counter, key).filter(|other| *other != key);
+        self.check(other.is_none(), || format!("{mid} names both {key} and {}", other.unwrap_or(key)));
+        let device_no = self.devices[device].device_no;
+        self.check(device_no == Some(mid.device_no()), || format!("{key}: {mid} was sent by device {device_no:?}"));
+        self.check(u64::from(span) < wire::limits::IN_FLIGHT_MAX, || format!("{key}: span {span}"));
+        let user = self.devices[device].user;
+        self.mids.insert((user, mid), key);
+        let message = self.messages.get_mut(&key).expect("offered");
+        let before = message.mid.replace(mid);
+        message.has_two_names |= before.is_some_and(|before| before != mid);
+    }
+
+    /// A core writes a frame to a client.
+    pub fn on_frame_out(&mut self, link: LinkId, frame: &Frame<'_>) {
+        if let Frame::Error(wire::frame::ErrorInfo { code, text, .. })
+        | Frame::GoAway(wire::frame::GoAway { code, text, .. }) = frame
+        {
+            return self.on_complaint(*code, text);
+        }
+        let Some(session) = self.sessions.get_mut(&link) else {
+            return self.fail(format!("{frame:?} was written before login"));
+        };
+        let (device, is_first) = (session.device, !session.is_welcomed);
+        session.is_welcomed = true;
+        self.check(is_first == matches!(frame, Frame::Welcome(_)), || {
+            format!("not WELCOME, but {frame:?} comes first")
+        });
+        match frame {
+            Frame::Welcome(welcome) => self.on_welcome(device, welcome),
+            Frame::Deliver(deliver) => self.on_deliver(link, device, deliver),
+            Frame::SendAck(acks) => acks.iter().for_each(|ack| self.on_send_ack(device, ack)),
+            Frame::SendNack(nack) => self.on_send_nack(device, nack.counter, nack.code),
+            Frame::Gap(gap) => self.fail(format!("{gap:?}, and nothing was trimmed or damaged")),
+            Frame::Pong(_) => {}
+            _ => self.fail(format!("{frame:?} is nothing a gateway says")),
+        }
+    }
+
+    /// An honest client gives no offence: what ends its sessions is the network, the operator or another session.
+    fn on_complaint(&mut self, code: u16, text: &str) {
+        let is_full = code == Code::StorageFull.number() && !self.are_disks_good;
+        const HARMLESS: [Code; 9] = [
+            Code::HelloTimeout,
+            Code::HeartbeatTimeout,
+            Code::SlowReader,
+            Code::CredentialExpired,
+            Code::Replaced,
+            Code::LoggedOut,
+            Code::Draining,
+            Code::Busy,
+            Code::NewIncarnation,
+        ];
+        let code = Code::from_number(code);
+        self.check(is_full || code.is_some_and(|code| HARMLESS.contains(&code)), || {
+            format!("{code:?} to an honest client: {text}")
+        });
+        self.tally.count(match code {
+            Some(Code::Replaced) => "replaced",
+            Some(Code::LoggedOut) => "logged out",
+            Some(Code::Draining) => "told of drain",
+            Some(Code::SlowReader) => "slow reader closed",
+            Some(Code::HeartbeatTimeout) => "heartbeat timed out",
+            Some(Code::NewIncarnation) => "told to take a new incarnation",
+            _ => "other complaint",
+        });
+    }
+
+    fn on_welcome(&mut self, device: usize, welcome: &Welcome<'_>) {
+        let (number, user, epoch) = (welcome.device_no, self.devices[device].user, self.now.epoch);
+        let is_leaving = self.devices[device].is_leaving;
+        let own = *self.devices[device].device_no.get_or_insert(number);
+        // A device that was removed and is back has another number.
+        if is_leaving {
+            self.devices[device].device_no = Some(number);
+        }
+        self.check(own == number || is_leaving, || {
+            format!("device_no {number} was told to a device that was told {own} before")
+        });
+        let taken = self
+            .devices
+            .iter()
+            .enumerate()
+            .any(|(index, other)| index != device && other.user == user && other.device_no == Some(number));
+        let name = self.names[user].clone();
+        self.check(!taken, || format!("device_no {number} of {name} was given twice"));
+        if let Some((earlier, boot)) = self.boots.insert(user, (epoch, welcome.boot)) {
+            let fits = if earlier == epoch { welcome.boot == boot } else { welcome.boot > boot };
+            self.check(fits, || format!("boot {} after boot {boot}", welcome.boot));
+        }
+        let step = self.now.step;
+        self.devices[device].welcomed_at.get_or_insert(step);
+        self.tally.count("welcomed");
+    }
+
+    fn on_deliver(&mut self, link: LinkId, device: usize, deliver: &Deliver<'_>) {
+        let Some(key) = self.identify(deliver.body) else {
+            return self.fail(format!("DELIVER {} of a body that nobody sent", deliver.id));
+        };
+        let (epoch, id) = (self.now.epoch, deliver.id);
+        let message = self.messages.get_mut(&key).expect("identified");
+        let (from, refused_in, offered) =
+            (message.from, message.refused_in, message.offered.expect("it came from somewhere"));
+        let known = self.mids.get(&(from, deliver.mid)).copied();
+        if id == Id::NONE {
+            return self.tally.count("delivered ephemeral");
+        }
+        // A self-copy that an earlier run stored says nothing of what this run does with the message.
+        let is_of_this_run = message.to == self.devices[device].user || offered.epoch == epoch;
+        if is_of_this_run {
+            message.delivered_in = Some(epoch);
+        }
+        self.check(known == Some(key), || format!("DELIVER of {key} as {}, which is {known:?}", deliver.mid));
+        self.check(refused_in != Some(epoch) || !is_of_this_run, || {
+            format!("{key} was refused, and then delivered in the same run")
+        });
+        self.occupy(self.devices[device].user, id, key);
+        let own_no = self.devices[device].device_no;
+        let is_own = from == self.devices[device].user && own_no == Some(deliver.mid.device_no());
+        self.check(!is_own, || format!("{key} was delivered to the device that sent it"));
+        self.devices[device].unconfirmed.insert(id, key);
+        let session = self.sessions.get_mut(&link).expect("it is written to");
+        let before = std::mem::replace(&mut session.delivered, id);
+        session
+            .outstanding
+            .push_back((id, deliver.from.as_str().len() + deliver.to.as_str().len() + deliver.body.len()));
+        let (count, credit) = (session.outstanding.len(), session.credit);
+        let len: usize = session.outstanding.iter().map(|(_, len)| len).sum();
+        self.check(id > before, || format!("{key} was delivered at {id}, after {before}"));
+        let within = count == 1 || (count <= credit.entries as usize && len <= credit.bytes as usize);
+        self.check(within, || format!("{count} entries of {len} bytes are unconfirmed, the credit is {credit:?}"));
+        self.tally.count("delivered");
+    }
+
+    fn on_send_ack(&mut self, device: usize, ack: SendAck) {
+        let user = self.devices[device].user;
+        let Some(key) = self.devices[device].sent.get(&ack.counter).copied() else {
+            return self.fail(format!("SEND_ACK for counter {}, which was not sent", ack.counter));
+        };
+        let now = self.now;
+        let message = self.messages.get_mut(&key).expect("sent");
+        let (to, offered, refused_in) = (message.to, message.offered.expect("sent"), message.refused_in);
+        let is_first = message.promised.is_none();
+        message.promised.get_or_insert(now);
+        self.check(refused_in != Some(now.epoch), || format!("{key} was refused and then acknowledged in one run"));
+        if ack.safe_by == SafeBy::Received && is_first {
+            self.check_received(key, device);
+        }
+        let others = self.devices.iter().enumerate().any(|(index, other)| {
+            let was_there = other.welcomed_at.is_some_and(|step| step < offered.step);
+            index != device && other.user == user && was_there && !other.is_leaving
+        });
+        let needs_copy = others && to != user && offered.epoch == now.epoch && ack.safe_by != SafeBy::Duplicate;
+        self.check(!needs_copy || ack.self_id != Id::NONE, || format!("{key} was acknowledged without a self-copy"));
+        if ack.self_id != Id::NONE {
+            self.occupy(user, ack.self_id, key);
+        }
+        let is_stranger = self.rules.refuses_strangers && !self.devices.iter().any(|device| device.user == to);
+        self.check(!is_stranger, || format!("{key} is for a stranger and was acknowledged"));
+        self.tally.count("acknowledged");
+    }
+
+    /// `received` says that every registered device, and at least one, has confirmed it.
+    fn check_received(&mut self, key: Key, sender: usize) {
+        let message = &self.messages[&key];
+        let offered = message.offered.expect("sent").step;
+        let missing = self.devices.iter().enumerate().find(|(index, device)| {
+            let must = device.user == message.to && !device.is_leaving && *index != sender;
+            must && device.welcomed_at.is_some_and(|step| step < offered) && !message.confirmed_by.contains(index)
+        });
+        let nobody = message.confirmed_by.is_empty() && message.to != message.from;
+        if let Some((_, device)) = missing {
+            let name = &device.name;
+            self.fail(format!("{key} was acknowledged as received, and device {name} had not confirmed it"));
+        } else if nobody {
+            self.fail(format!("{key} was acknowledged as received, and no device had confirmed it"));
+        }
+    }
+
+    fn on_send_nack(&mut self, device: usize, counter: Counter, code: u16) {
+        let Some(key) = self.devices[device].sent.get(&counter).copied() else {
+            return self.fail(format!("SEND_NACK for counter {counter}, which was not sent"));
+        };
+        let epoch = self.now.epoch;
+        let message = self.messages.get_mut(&key).expect("sent");
+        let is_repeated = message.refused_in.replace(epoch) == Some(epoch);
+        let was_delivered = message.delivered_in == Some(epoch);
+        let was_promised = message.promised.is_some_and(|moment| moment.epoch == epoch);
+        let (to, offered) = (message.to, message.offered.expect("sent").step);
+        self.check(!was_delivered, || format!("{key} was delivered and then refused in the same run"));
+        self.check(!was_promised, || format!("{key} was acknowledged and then refused in the same run"));
+        if is_repeated {
+            return;
+        }
+        let was_known =
+            self.devices.iter().any(|device| device.user == to && device.welcomed_at.is_some_and(|at| at < offered));
+        let in_inbox = self.messages.values().filter(|other| other.to == to || other.from == to).count();
+        let fits = match Code::from_number(code) {
+            Some(Code::UnknownRecipient) => self.rules.refuses_strangers && !was_known,
+            Some(Code::InboxFull) => in_inbox > self.rules.inbox_count_max as usize,
+            Some(Code::StorageFull) => !self.are_disks_good,
+            _ => false,
+        };
+        self.check(fits, || format!("{key} was refused with {code} without a reason"));
+        self.tally.count(match Code::from_number(code) {
+            Some(Code::UnknownRecipient) => "refused: unknown recipient",
+            Some(Code::InboxFull) => "refused: inbox full",
+            _ => "refused: storage full",
+        });
+    }
+
+    /// An id belongs to one entry of an inbox, for ever.
+    fn occupy(&mut self, user: usize, id: Id, key: Key) {
+        let other = *self.places.entry((user, id)).or_insert(key);
+        let name = self.names[user].clone();
+        self.check(other == key, || format!("id {id} of {name} was given to {other} and to {key}"));
+    }
+
+    /// A core was handed this confirmation.
+    fn confirm(&mut self, device: usize, id: Id) {
+        let Device { unconfirmed, user, .. } = &mut self.devices[device];
+        let user = *user;
+        while let Some((first, key)) = unconfirmed.first_key_value().map(|(first, key)| (*first, *key)) {
+            if first > id {
+                break;
+            }
+            unconfirmed.pop_first();
+            let message = self.messages.get_mut(&key).expect("delivered");
+            if message.to == user {
+                message.confirmed_by.insert(device);
+                message.confirmed_at.get_or_insert(self.now.step);
+            }
+        }
+    }
+
+    /// All shards died, and what only memory held is gone.
+    pub fn on_crash(&mut self) {
+        self.sessions.clear();
+        for message in self.messages.values_mut() {
+            message.was_open_in_crash |= message.offered.is_some() && !message.is_resolved;
+        }
+        self.tally.count("crash");
+    }
+
+    /// The gateway starts.
+    pub fn on_start(&mut self, are_disks_good: bool) {
+        self.now.epoch += 1;
+        self.are_disks_good = are_disks_good;
+    }
+
+    /// Every shard said that it is drained: nothing is unsafe that was accepted, and what was delivered had been.
+    pub fn on_drained(&mut self) {
+        let now = self.now;
+        for message in self.messages.values_mut().filter(|message| message.delivered_in == Some(now.epoch)) {
+            message.promised.get_or_insert(now);
+        }
+        self.tally.count("drained");
+    }
+}
