@@ -22,6 +22,7 @@ pub struct Setup {
     shards: Option<u16>,
     config: String,
     args: Vec<String>,
+    wrapper: Vec<String>,
 }
 
 impl Default for Setup {
@@ -43,6 +44,7 @@ impl Setup {
             shards: Some(2),
             config: String::new(),
             args: Vec::new(),
+            wrapper: Vec::new(),
         }
     }
 
@@ -68,6 +70,13 @@ impl Setup {
         self
     }
 
+    /// Runs it under another program, which is given the command line behind these arguments.
+    #[must_use]
+    pub fn under(mut self, wrapper: &[&str]) -> Setup {
+        self.wrapper = wrapper.iter().map(ToString::to_string).collect();
+        self
+    }
+
     /// Keeps the data elsewhere.
     #[must_use]
     pub fn data_dir_at(mut self, path: &Path) -> Setup {
@@ -87,8 +96,15 @@ impl Setup {
     pub fn command(&self) -> Command {
         let config = self.folder.path().join("shardwire.toml");
         fs::write(&config, &self.config).expect("the temporary directory can be written");
-        let mut command = Command::new(shardwire_bin());
-        command.arg("serve").arg("--dev").arg("--config").arg(config);
+        let mut command = match self.wrapper.split_first() {
+            None => Command::new(shardwire_bin()),
+            Some((program, args)) => {
+                let mut command = Command::new(program);
+                command.args(args).arg(shardwire_bin());
+                command
+            }
+        };
+        command.args(["serve", "--dev", "--config"]).arg(config);
         command.arg("--data-dir").arg(self.data_dir());
         if let Some(shards) = self.shards {
             command.arg("--shards").arg(shards.to_string());

@@ -198,6 +198,24 @@ impl Process {
             .expect("a living process has a VmRSS")
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether each of its threads is being traced.
+    ///
+    /// # Panics
+    /// When it has ended.
+    pub fn is_traced(&self) -> bool {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id()))
+            .unwrap_or_else(|error| panic!("{}: {error}", self.name));
+        tasks.map_while(Result::ok).all(|task| {
+            let status = std::fs::read_to_string(task.path().join("status")).unwrap_or_default();
+            status.lines().any(|line| line.strip_prefix("TracerPid:").is_some_and(|pid| pid.trim() != "0"))
+        })
+    }
+
     /// How many descriptors it has open.
     ///
     /// # Panics
