@@ -6,7 +6,16 @@ use crate::log::Log;
 use crate::record::Lsn;
 use crate::recovery::{CHUNK_LEN, Phase, Recovery, Unusable, newer};
 use crate::scan::{Scan, Step};
-use crate::segment::{BadBlock, HEADER_LEN, Header, Previous};
+use crate::segment::{BLOCK_LEN, BadBlock, HEADER_LEN, Header, Previous};
+
+/// The header of a segment file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FoundHeader {
+    /// None when neither copy is sound.
+    pub(crate) header: Option<Header>,
+    /// Where a copy lies that is not.
+    pub(crate) bad_copy: Option<u32>,
+}
 
 /// A segment of the log, and what is known of it before it is scanned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +23,8 @@ pub(crate) struct Link {
     pub(crate) generation: Generation,
     /// None when it is damaged.
     pub(crate) header: Option<Header>,
+    /// See [`FoundHeader`].
+    pub(crate) bad_copy: Option<u32>,
     /// Bytes of the file.
     pub(crate) len: u32,
     /// What the header of the one behind it says of its end; none for the newest, or when that header is damaged.
@@ -50,27 +61,34 @@ impl Log {
         ops: &mut Vec<DiskOp>,
     ) -> Result<(), Unusable> {
         let file = File::Segment(generation);
-        let header = match Header::decode(bytes) {
-            Ok(header) => {
-                self.check_owner(file, header.store, header.shard, header.shard_count)?;
-                // Under the name of the next generation, a recycled file still has the header of the last one.
-                Some(header).filter(|header| header.generation == generation)
+        let mut found = FoundHeader { header: None, bad_copy: None };
+        for (offset, block) in (0..).step_by(BLOCK_LEN).zip(bytes.chunks(BLOCK_LEN)) {
+            match Header::decode(block) {
+                Ok(header) => {
+                    self.check_owner(file, header.store, header.shard, header.shard_count)?;
+                    // Under the name of the next generation, a recycled file still has the header of the last one.
+                    if header.generation == generation {
+                        found.header = Some(header);
+                        continue;
+                    }
+                }
+                Err(BadBlock::Invalid) => {}
+                Err(BadBlock::Newer) => return Err(newer(file)),
             }
-            Err(BadBlock::Invalid) => None,
-            Err(BadBlock::Newer) => return Err(newer(file)),
-        };
-        recovery.headers.insert(generation, header);
+            found.bad_copy = Some(offset);
+        }
+        recovery.headers.insert(generation, found);
         self.next_header(recovery, ops);
         Ok(())
     }
 
     /// The newest file that was ever begun ends the log. Those above it are as good as spares.
     fn find_newest(&mut self, recovery: &mut Recovery, ops: &mut Vec<DiskOp>) {
-        let Some((&generation, &header)) = recovery.headers.last_key_value() else {
+        let Some((&generation, &found)) = recovery.headers.last_key_value() else {
             self.finish_recovery(recovery, ops);
             return;
         };
-        if header.is_some() || self.reservation.current().synced_generation >= generation {
+        if found.header.is_some() || self.reservation.current().synced_generation >= generation {
             self.build_chain(recovery);
             self.next_link(recovery, ops);
             return;
@@ -128,11 +146,11 @@ impl Log {
     /// Follows the headers from the newest segment back.
     fn build_chain(&mut self, recovery: &mut Recovery) {
         let mut behind: Option<(Generation, Option<Header>)> = None;
-        while let Some((generation, header)) = recovery.headers.pop_last() {
+        while let Some((generation, FoundHeader { header, bad_copy })) = recovery.headers.pop_last() {
             let named = behind.and_then(|(_, header)| header).map(|header| header.previous);
             match named {
                 // It is not part of the log: a segment whose header was never known to be durable.
-                Some(Some(previous)) if previous.generation < generation => {
+                Some(previous) if previous.is_none_or(|previous| previous.generation < generation) => {
                     recovery.surplus.push(File::Segment(generation));
                     continue;
                 }
@@ -147,7 +165,7 @@ impl Log {
             if behind.is_none() {
                 recovery.newest_header = header;
             }
-            recovery.links.push_front(Link { generation, header, len, end, is_newest: behind.is_none() });
+            recovery.links.push_front(Link { generation, header, bad_copy, len, end, is_newest: behind.is_none() });
             behind = Some((generation, header));
         }
     }

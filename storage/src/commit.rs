@@ -177,7 +177,7 @@ impl Log {
         events: &mut Vec<LogEvent>,
     ) {
         for entry in &flight.entries {
-            self.index.refused(entry.inbox);
+            self.index.refused(entry.inbox, entry.id);
         }
         if open.synced == 0 {
             // Not even its header is known to be durable: nothing refers to it, and the next one continues the chain.
@@ -213,7 +213,7 @@ impl Log {
             }
             refused.end = Lsn(batch.first.0 + u64::from(batch.count));
             for entry in batch.entries {
-                self.index.refused(entry.inbox);
+                self.index.refused(entry.inbox, entry.id);
             }
         }
         if !refused.is_empty() {

@@ -29,7 +29,7 @@ struct Inbox {
     tail: Option<(Generation, u32)>,
     /// Messages queued or under way.
     pending_count: u32,
-    /// The newest id, durable or not: `groups.back().last_id <= newest`.
+    /// At least the newest id, durable or not: `groups.back().last_id <= newest`.
     newest: Id,
     /// crc32c of the user's name, as a guard against serving a stranger's message.
     user_crc: u32,
@@ -125,12 +125,10 @@ impl Index {
     }
 
     /// A queued message was refused; so is everything queued behind it.
-    pub(crate) fn refused(&mut self, inbox: InboxNo) {
+    pub(crate) fn refused(&mut self, inbox: InboxNo, id: Id) {
         let entry = self.find_mut(inbox).expect("a queued message has an entry");
         entry.pending_count -= 1;
-        if entry.pending_count == 0 {
-            entry.newest = entry.groups.back().map_or(Id::NONE, |group| group.last_id);
-        }
+        entry.newest = entry.newest.min(Id(id.0 - 1));
         self.forget_if_empty(inbox);
     }
 

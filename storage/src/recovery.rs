@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, VecDeque};
 
 use wire::Id;
 
-use crate::chain::{Link, Missing};
+use crate::chain::{FoundHeader, Link, Missing};
 use crate::disk::{DiskData, DiskError, DiskOp, DiskOpKind, File, Generation};
 use crate::event::{LogEvent, LogState};
 use crate::log::Log;
 use crate::ops::Purpose;
 use crate::record::Lsn;
 use crate::scan::Scan;
-use crate::segment::{BadBlock, HEADER_LEN, Header};
-use crate::superblock::{SUPER_FILE_LEN, SUPERBLOCK_LEN, Superblock};
+use crate::segment::{BLOCK_LEN, BadBlock, HEADER_LEN, Header};
+use crate::superblock::{SUPER_FILE_LEN, Superblock};
 
 /// Bytes of a segment read at once: also the bound of what one completion can tell.
 pub(crate) const CHUNK_LEN: u32 = 256 * 1024;
@@ -36,6 +36,8 @@ pub(crate) enum Phase {
     Repair,
     /// The repaired end is proven.
     Attest,
+    /// The superblock that was found is written again.
+    FoundSuperblock,
     /// The new boot number and reservation.
     Superblock,
     /// It cannot be used.
@@ -51,7 +53,7 @@ pub(crate) struct Recovery {
     pub(crate) reading: Option<(File, u64)>,
     /// Length of every segment file, by the generation in its name.
     pub(crate) files: BTreeMap<Generation, u64>,
-    pub(crate) headers: BTreeMap<Generation, Option<Header>>,
+    pub(crate) headers: BTreeMap<Generation, FoundHeader>,
     /// Segments still to be scanned, oldest first.
     pub(crate) links: VecDeque<Link>,
     /// Segments that should be there and are not.
@@ -122,12 +124,13 @@ impl Log {
         match (recovery.phase, data) {
             (Phase::List, DiskData::Files(files)) => self.on_files(recovery, &files, ops),
             (Phase::Superblocks, DiskData::Bytes(bytes)) => self.on_superblocks(recovery, &bytes, ops)?,
-            (Phase::CreateSuper, _) => self.finish_recovery(recovery, ops),
+            (Phase::CreateSuper, _) => self.write_boot(recovery, ops),
             (Phase::Header(generation), DiskData::Bytes(bytes)) => self.on_header(recovery, generation, &bytes, ops)?,
             (Phase::Probe(generation), DiskData::Bytes(bytes)) => self.on_probe(recovery, generation, &bytes, ops),
             (Phase::Scan, DiskData::Bytes(bytes)) => self.on_chunk(recovery, &bytes, ops, events)?,
             (Phase::Repair, _) => self.attest_end(recovery, ops),
             (Phase::Attest, _) => self.finish_recovery(recovery, ops),
+            (Phase::FoundSuperblock, _) => self.write_boot(recovery, ops),
             (Phase::Superblock, _) => return Ok(true),
             (phase, data) => unreachable!("{phase:?} was answered with {data:?}"),
         }
@@ -181,7 +184,7 @@ impl Log {
 
     fn on_superblocks(&mut self, recovery: &mut Recovery, bytes: &[u8], ops: &mut Vec<DiskOp>) -> Result<(), Unusable> {
         let mut newest: Option<Superblock> = None;
-        for block in bytes.chunks(SUPERBLOCK_LEN) {
+        for block in bytes.chunks(BLOCK_LEN) {
             match Superblock::decode(block) {
                 Ok(found) if newest.is_none_or(|newest| newest.sequence < found.sequence) => newest = Some(found),
                 Ok(_) | Err(BadBlock::Invalid) => {}
@@ -207,8 +210,22 @@ impl Log {
         Ok(())
     }
 
-    /// The last step: the boot number goes up and ids are reserved, before anything is answered.
+    /// The log is as it should be. The superblock that was found may be in memory only: before the new one takes the place of the
+    /// other, it is made durable, or a power cut could leave neither.
     pub(crate) fn finish_recovery(&mut self, recovery: &mut Recovery, ops: &mut Vec<DiskOp>) {
+        if self.faults.skips_sync_in_recovery() {
+            self.write_boot(recovery, ops);
+            return;
+        }
+        recovery.phase = Phase::FoundSuperblock;
+        let found = self.reservation.current();
+        let (offset, bytes) = (found.offset(), found.encode());
+        let write = DiskOpKind::Write { file: File::Super, offset, bytes, sync: true };
+        self.ops.ask(Purpose::Recovery, write, ops);
+    }
+
+    /// The last step: the boot number goes up and ids are reserved, before anything is answered.
+    fn write_boot(&mut self, recovery: &mut Recovery, ops: &mut Vec<DiskOp>) {
         recovery.phase = Phase::Superblock;
         let synced_lsn = self.reservation.current().synced_lsn;
         let found = recovery.expected.unwrap_or(Lsn(1));
@@ -294,7 +311,7 @@ fn failure(recovery: &Recovery, error: DiskError) -> Unusable {
         }
         (Phase::List, _) => format!("the shard's directory cannot be read: {error}"),
         (Phase::CreateSuper, _) => format!("{} cannot be made: {error}", File::Super),
-        (Phase::Repair | Phase::Attest | Phase::Superblock, _) => {
+        (Phase::Repair | Phase::Attest | Phase::FoundSuperblock | Phase::Superblock, _) => {
             format!("what was found cannot be made durable: {error}. Nothing is lost; start again when the disk works")
         }
         (_, Some((file, offset))) => {

@@ -63,7 +63,10 @@ impl Log {
                 }
                 Step::Batch { header, batch, offset, bad_from } => {
                     let expected = recovery.expected.unwrap_or(header.first);
-                    if bad_from.is_some() || header.first > expected {
+                    // Between good batches numbers are missing where records were refused. Only in front of the first one may the
+                    // end of the segment before be lost without a trace: if there is no header to tell it.
+                    let is_cut_off = link.header.is_none() && offset == HEADER_LEN && header.first > expected;
+                    if bad_from.is_some() || is_cut_off {
                         let (file, offset) = (File::Segment(link.generation), bad_from.unwrap_or(offset).into());
                         events.push(LogEvent::Damage { file, offset, lost: (expected, header.first) });
                     }
@@ -125,6 +128,11 @@ impl Log {
             end_lsn: Lsn(superblock.synced_lsn.0 + 1),
             poisoned: true,
         }));
+        // The two copies are written before the first batch is known to be durable.
+        let had_header = !link.is_newest || recovery.tail.as_ref().is_some_and(|(offset, _)| *offset > HEADER_LEN);
+        if let (Some(_), Some(bad_copy), true) = (link.header, link.bad_copy, had_header) {
+            events.push(LogEvent::Damage { file, offset: bad_copy.into(), lost: (expected, expected) });
+        }
         let known = known.filter(|known| is_bad && known.end > at && !self.faults.truncates_at_first_bad_batch());
         if let Some(known) = known {
             let end_lsn = known.end_lsn.max(expected);

@@ -16,6 +16,8 @@ pub(crate) struct Reservation {
     current: Superblock,
     /// The one under way.
     writing: Option<Superblock>,
+    /// Both blocks say the same, so that either may rot.
+    is_copied: bool,
     /// Ids below this are asked for.
     wanted_below: Id,
     /// This boot's number, once recovery is over.
@@ -37,7 +39,14 @@ impl Default for Reservation {
             synced_generation: Generation(0),
             synced_end: 0,
         };
-        Reservation { current, writing: None, wanted_below: Id::NONE, boot: 0, synced: (Lsn(0), Generation(0), 0) }
+        Reservation {
+            current,
+            writing: None,
+            is_copied: false,
+            wanted_below: Id::NONE,
+            boot: 0,
+            synced: (Lsn(0), Generation(0), 0),
+        }
     }
 }
 
@@ -88,17 +97,20 @@ impl Reservation {
 
     /// It is durable.
     pub(crate) fn end_write(&mut self) -> Superblock {
-        self.current = self.writing.take().expect("a superblock is under way");
-        self.current
+        let block = self.writing.take().expect("a superblock is under way");
+        let said = |block: &Superblock| (block.boot, block.reserved_below);
+        self.is_copied = said(&block) == said(&self.current);
+        self.current = block;
+        block
     }
 }
 
 impl Log {
-    /// Writes a superblock if a larger reservation is wanted and none is under way.
+    /// Writes a superblock if a larger reservation is wanted, or the last one stands in one block only, and none is under way.
     pub(crate) fn write_superblock(&mut self, ops: &mut Vec<DiskOp>) {
         let reservation = &mut self.reservation;
         let is_wanted = reservation.wanted_below > reservation.current.reserved_below;
-        if self.state == LogState::ReadOnly || reservation.is_writing() || !is_wanted {
+        if self.state == LogState::ReadOnly || reservation.is_writing() || (reservation.is_copied && !is_wanted) {
             return;
         }
         let write = reservation.begin_write();
@@ -114,7 +126,9 @@ impl Log {
         match failure {
             None => {
                 let below = self.reservation.end_write().reserved_below;
-                events.push(LogEvent::Reserved { below });
+                if !self.reservation.is_copied {
+                    events.push(LogEvent::Reserved { below });
+                }
                 self.write_superblock(ops);
             }
             // There is one file of superblocks, and a file whose sync failed is not written again.

@@ -1,4 +1,4 @@
-//! The header block of a segment, and the seed of every checksum in it.
+//! The header of a segment, and the seed of every checksum in it.
 
 use crate::codec::{array_at, put, u8_at, u16_at, u32_at, u64_at};
 use crate::disk::Generation;
@@ -6,9 +6,10 @@ use crate::record::{Lsn, StoreId};
 
 /// The format this build writes, and the newest it reads.
 pub(crate) const FORMAT: u16 = 1;
-/// Bytes of the header block; the first batch begins behind it.
-pub(crate) const HEADER_LEN: u32 = 4096;
-const BLOCK_LEN: usize = HEADER_LEN as usize;
+/// Bytes of the header: the same block twice, so that either may rot. The first batch begins behind it.
+pub(crate) const HEADER_LEN: u32 = 8192;
+/// Bytes of a block.
+pub(crate) const BLOCK_LEN: usize = 4096;
 const MAGIC: [u8; 8] = *b"SHWSEGMT";
 /// The shard's own sequence of records. 1 (copied by compaction) and 2 (history) are reserved.
 const SET_LOG: u8 = 0;
@@ -26,7 +27,7 @@ pub(crate) struct Previous {
     pub(crate) poisoned: bool,
 }
 
-/// What a header block says.
+/// What a header says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) store: StoreId,
@@ -71,10 +72,10 @@ impl Header {
         }
         let crc = block_crc(&block);
         put(&mut block, 8, &crc.to_le_bytes());
-        block
+        block.repeat(2)
     }
 
-    /// Reads the first [`HEADER_LEN`] bytes of a segment.
+    /// Reads one of the two blocks.
     pub(crate) fn decode(block: &[u8]) -> Result<Header, BadBlock> {
         check_block(block, MAGIC)?;
         Header::fields(block).ok_or(BadBlock::Invalid)

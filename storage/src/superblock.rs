@@ -5,11 +5,9 @@ use wire::Id;
 use crate::codec::{array_at, put, u16_at, u32_at, u64_at};
 use crate::disk::Generation;
 use crate::record::{Lsn, StoreId};
-use crate::segment::{BadBlock, FORMAT, block_crc, check_block};
+use crate::segment::{BLOCK_LEN, BadBlock, FORMAT, block_crc, check_block};
 
-/// Bytes of one superblock; the file holds two, and the write always goes to the older one.
-pub(crate) const SUPERBLOCK_LEN: usize = 4096;
-/// Bytes of the file.
+/// Bytes of the file: two blocks, and the write always goes to the older one.
 pub(crate) const SUPER_FILE_LEN: u32 = 8192;
 const MAGIC: [u8; 8] = *b"SHWSUPER";
 
@@ -32,7 +30,7 @@ pub(crate) struct Superblock {
 
 impl Superblock {
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut block = vec![0; SUPERBLOCK_LEN];
+        let mut block = vec![0; BLOCK_LEN];
         put(&mut block, 0, &MAGIC);
         put(&mut block, 12, &FORMAT.to_le_bytes());
         put(&mut block, 16, &self.store.0);
@@ -70,6 +68,6 @@ impl Superblock {
 
     /// Where this one is written.
     pub(crate) fn offset(&self) -> u64 {
-        (self.sequence & 1) * SUPERBLOCK_LEN as u64
+        (self.sequence & 1) * BLOCK_LEN as u64
     }
 }
