@@ -68,10 +68,87 @@ fn quiet_address() -> String {
         .expect("a free port below the range")
 }
 
-fn chat(gateway: &Gateway, user: &str, to: &str) -> Process {
+/// The tour of the README.
+#[test]
+fn two_people_chat_one_leaves_the_gateway_is_killed_and_everything_is_there() {
+    let mut gateway = Setup::new().arg("--listen").arg(&quiet_address()).start();
+    let home = tempfile::tempdir().unwrap();
+    let mut alice = chat(&gateway, home.path(), "alice", "bob");
+    let mut bob = chat(&gateway, home.path(), "bob", "alice");
+    for person in [&alice, &bob] {
+        person.line_where(LIMIT, |line| line.contains("connected"));
+    }
+    alice.type_line("are you there?");
+    bob.line_where(LIMIT, |line| line.contains("alice") && line.ends_with("are you there?"));
+    alice.line_where(LIMIT, |line| line == "#1 ✓ received");
+    bob.type_line("yes, but not for long");
+    alice.line_where(LIMIT, |line| line.contains("bob") && line.ends_with("yes, but not for long"));
+
+    bob.close_stdin();
+    assert!(bob.wait(LIMIT).success());
+    for number in 2..=5 {
+        alice.type_line(&format!("line {number}"));
+        alice.line_where(LIMIT, |line| line == format!("#{number} ✓ stored"));
+    }
+    gateway.kill();
+    alice.line_where(LIMIT, |line| line.contains("connection lost"));
+    alice.type_line("line 6");
+    alice.line_where(LIMIT, |line| line.contains("line 6") && line.contains("kept"));
+    gateway = gateway.start_again();
+    alice.line_where(LIMIT, |line| line.contains("connected again"));
+    alice.line_where(LIMIT, |line| line == "#6 ✓ stored");
+
+    let mut bob = chat(&gateway, home.path(), "bob", "alice");
+    for number in 2..=6 {
+        let line = bob.line_where(LIMIT, |line| line.contains("alice"));
+        assert!(line.ends_with(&format!("line {number}")), "{line}");
+    }
+    bob.type_line("all of it");
+    alice.line_where(LIMIT, |line| line.ends_with("all of it"));
+    bob.close_stdin();
+    assert!(bob.wait(LIMIT).success());
+}
+
+#[test]
+fn lines_from_a_pipe_are_all_safe_when_the_chat_ends() {
+    let gateway = Gateway::start();
+    let home = tempfile::tempdir().unwrap();
+    let mut alice = chat(&gateway, home.path(), "alice", "bob");
+    for number in 1..=200 {
+        alice.type_line(&format!("line {number}"));
+    }
+    alice.close_stdin();
+    assert!(alice.wait(LIMIT).success());
+    let bob = chat(&gateway, home.path(), "bob", "alice");
+    for number in 1..=200 {
+        let line = bob.line_where(LIMIT, |line| line.contains("alice"));
+        assert!(line.ends_with(&format!("line {number}")), "{line}");
+    }
+}
+
+#[test]
+fn a_minted_token_logs_in_with_its_user_only() {
+    let gateway = Gateway::start();
+    let home = tempfile::tempdir().unwrap();
+    let mut mint = Command::new(shardwire_bin());
+    mint.args(["token", "mint", "--user", "alice", "--ttl", "1h", "--data-dir"]).arg(gateway.data_dir());
+    let mint = Process::start(mint);
+    let token = mint.line(LIMIT).expect("a token");
+    let chat = |user: &str| {
+        let mut command = Command::new(shardwire_bin());
+        command.args(["chat", "--user", user, "--token", &token, "--server"]);
+        command.arg(gateway.addr().to_string()).arg("--store").arg(home.path());
+        Process::start(command)
+    };
+    chat("alice").line_where(LIMIT, |line| line.contains("connected"));
+    let mut mallory = chat("mallory");
+    assert!(!mallory.wait(LIMIT).success());
+    mallory.until_stderr_has("202");
+}
+
+fn chat(gateway: &Gateway, home: &Path, user: &str, to: &str) -> Process {
     let mut command = Command::new(shardwire_bin());
-    command.args(["chat", "--user", user, "--to", to]);
-    command.arg("--data-dir").arg(gateway.data_dir());
-    command.arg("--target").arg(gateway.addr().to_string());
+    command.args(["chat", "--user", user, "--to", to, "--server"]).arg(gateway.addr().to_string());
+    command.arg("--data-dir").arg(gateway.data_dir()).arg("--store").arg(home);
     Process::start(command)
 }
