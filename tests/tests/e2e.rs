@@ -101,7 +101,7 @@ fn all_devices_of_a_user_agree_on_the_order() {
 
 #[test]
 fn hello_and_64_sends_in_one_segment_lose_nothing() {
-    hello_and_sends(16, |conn, bytes| conn.write(bytes));
+    hello_and_sends(16, Conn::write);
 }
 
 #[test]

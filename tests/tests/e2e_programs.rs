@@ -22,7 +22,7 @@ fn loadgen(gateway: &Gateway, json: &Path, args: &str) -> Process {
 fn assert_clean(mut loadgen: Process, json: &Path) -> Value {
     let status = loadgen.wait(RUN_LIMIT);
     assert!(status.success(), "{status}\n{}", loadgen.stderr());
-    let report: Value = serde_json::from_slice(&std::fs::read(json).unwrap()).unwrap();
+    let report: Value = serde_json::from_slice(&std::fs::read(json).expect("a report")).expect("a report in JSON");
     for count in ["lost", "duplicated", "reordered", "corrupted", "refused", "unresolved"] {
         assert_eq!(report[count], 0, "{count}: {report:#}");
     }
@@ -59,9 +59,9 @@ fn the_load_generator_finds_nothing_wrong_across_a_kill() {
 
 /// A port outside the range from which outgoing connections get theirs: nobody takes it while the gateway is down.
 fn quiet_address() -> String {
-    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap();
-    let first: u16 = range.split_whitespace().next().unwrap().parse().unwrap();
-    let start = 10_000 + u16::try_from(std::process::id() % 10_000).unwrap();
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").expect("Linux has it");
+    let first = range.split_whitespace().next().and_then(|first| first.parse().ok()).expect("two ports");
+    let start = 10_000 + u16::try_from(std::process::id() % 10_000).expect("below 10,000");
     (start..first)
         .map(|port| format!("127.0.0.1:{port}"))
         .find(|address| TcpListener::bind(address).is_ok())

@@ -202,7 +202,7 @@ impl SmallDisk {
     const LEN: u64 = 512 << 20;
 
     fn mount() -> Option<SmallDisk> {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().expect("a temporary directory");
         let size = format!("size={}", SmallDisk::LEN);
         let done = Command::new("mount")
             .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
@@ -219,12 +219,12 @@ impl SmallDisk {
     /// Takes all the room there is.
     fn fill(&self) {
         let chunk = vec![1; 1 << 20];
-        let mut file = fs::File::create(self.path().join("filler")).unwrap();
+        let mut file = fs::File::create(self.path().join("filler")).expect("the disk is empty");
         while std::io::Write::write_all(&mut file, &chunk).is_ok() {}
     }
 
     fn make_room(&self) {
-        fs::remove_file(self.path().join("filler")).unwrap();
+        fs::remove_file(self.path().join("filler")).expect("the filler is there");
     }
 }
 
