@@ -192,13 +192,11 @@ impl Shard {
         user.window.pop_settled();
     }
 
-    /// Lets the log, and the memory of earlier runs, go of what every device has.
+    /// Lets the log go of what every device has.
     pub(crate) fn release(&mut self, to: UserRef) {
         let user = self.users.get_mut(to);
+        user.release_found();
         let Some(floor) = user.floor() else { return };
-        if user.found.as_mut().is_some_and(|found| !found.release(floor)) {
-            user.found = None;
-        }
         self.log.release(Users::inbox(to), floor, &mut self.ops, &mut self.events);
     }
 

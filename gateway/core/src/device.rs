@@ -34,6 +34,8 @@ pub(crate) struct Device {
     pub(crate) session: Option<ConnId>,
     /// Everything up to here is confirmed.
     pub(crate) cursor: Id,
+    /// Everything up to here is confirmed, and will be known to be after a crash; `durable_cursor <= cursor`.
+    pub(crate) durable_cursor: Id,
     /// Everything up to here was delivered in this session, or needs no delivery.
     pub(crate) sent: Id,
     /// Delivered and not confirmed: id and bytes of each.
@@ -66,6 +68,7 @@ impl Device {
             phase: Phase::Absent,
             session: None,
             cursor,
+            durable_cursor: cursor,
             sent: cursor,
             unconfirmed: VecDeque::new(),
             unconfirmed_len: 0,

@@ -109,6 +109,7 @@ impl Shard {
         for device in &mut self.users.get_mut(user).devices {
             device.on_absent(now.mono_us);
             device.sent = device.cursor;
+            device.durable_cursor = device.cursor;
         }
         self.release(user);
     }

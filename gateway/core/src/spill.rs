@@ -21,10 +21,10 @@ pub(crate) enum Commit {
     Register(UserRef, DeviceNo),
     /// A device that is gone once this is durable.
     Purge(UserRef, DeviceNo),
-    /// A device's cursor.
-    Cursor(UserRef, DeviceNo),
-    /// State written again, so that an old segment can go.
-    Rewrite(UserRef, DeviceNo),
+    /// A device's cursor, as far as here.
+    Cursor(UserRef, DeviceNo, Id),
+    /// State written again, so that an old segment can go; of a device, its cursor as far as here.
+    Rewrite(UserRef, DeviceNo, Id),
 }
 
 /// The oldest segment waits for the state in it to be written again.
@@ -166,8 +166,9 @@ impl Shard {
             }
             Commit::Register(user, device_no) => self.on_registered(now, user, device_no, out),
             Commit::Purge(user, device_no) => self.on_purged(now, user, device_no, out),
-            Commit::Cursor(..) => {}
-            Commit::Rewrite(..) => {
+            Commit::Cursor(user, device_no, id) => self.users.get_mut(user).on_cursor_durable(device_no, id),
+            Commit::Rewrite(user, device_no, id) => {
+                self.users.get_mut(user).on_cursor_durable(device_no, id);
                 if let Some(rewrite) = &mut self.rewrite {
                     rewrite.under_way -= 1;
                 }
@@ -189,8 +190,8 @@ impl Shard {
             }
             Commit::Register(user, device_no) => self.on_registration_failed(now, user, device_no, out),
             Commit::Purge(user, device_no) => self.purge(user, device_no),
-            Commit::Cursor(user, device_no) => self.on_state_refused(user, device_no),
-            Commit::Rewrite(user, device_no) => {
+            Commit::Cursor(user, device_no, _) => self.on_state_refused(user, device_no),
+            Commit::Rewrite(user, device_no, _) => {
                 if let Some(rewrite) = &mut self.rewrite {
                     rewrite.under_way -= 1;
                 }

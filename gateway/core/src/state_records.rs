@@ -2,7 +2,7 @@
 //! segment it stands in goes.
 
 use storage::{Lsn, Record};
-use wire::DeviceNo;
+use wire::{DeviceNo, Id};
 
 use crate::envelope::UserRef;
 use crate::event::Now;
@@ -29,13 +29,14 @@ impl Shard {
         let Some(device) = user.device(device_no) else {
             return;
         };
-        let record = Record::Cursor { user: name.as_name(), device_no, id: device.cursor };
+        let id = device.cursor;
+        let record = Record::Cursor { user: name.as_name(), device_no, id };
         match self.log.append(Users::inbox(user_ref), &record) {
             Ok(lsn) => {
                 device.is_cursor_due = false;
                 let old = device.cursor_record.replace(lsn);
                 self.replace_state(old, lsn, user_ref, device_no);
-                self.commits.push_back((lsn, Commit::Cursor(user_ref, device_no)));
+                self.commits.push_back((lsn, Commit::Cursor(user_ref, device_no, id)));
             }
             Err(_) => self.cursor_timers.push_back((now.mono_us + RETRY_US, user_ref, device_no)),
         }
@@ -67,6 +68,7 @@ impl Shard {
     fn rewrite_one(&mut self, user_ref: UserRef, device_no: DeviceNo) -> bool {
         let user = self.users.get_mut(user_ref);
         let (name, highest) = (user.name.clone(), user.highest);
+        let cursor = user.device(device_no).map_or(Id::NONE, |device| device.cursor);
         let inbox = Users::inbox(user_ref);
         let result = match user.device(device_no) {
             Some(device) if device.is_purging => {
@@ -80,7 +82,7 @@ impl Shard {
                     device_no,
                     device: device.name.as_device(),
                     incarnation: device.incarnation,
-                    cursor: device.cursor,
+                    cursor,
                     highest,
                 },
             ),
@@ -93,7 +95,7 @@ impl Shard {
         } else {
             self.set_device_record(user_ref, device_no, lsn);
         }
-        self.commits.push_back((lsn, Commit::Rewrite(user_ref, device_no)));
+        self.commits.push_back((lsn, Commit::Rewrite(user_ref, device_no, cursor)));
         if let Some(rewrite) = &mut self.rewrite {
             rewrite.under_way += 1;
         }

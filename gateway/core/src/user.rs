@@ -66,6 +66,28 @@ impl User {
     pub(crate) fn floor(&self) -> Option<Id> {
         self.devices.iter().map(|device| device.cursor).min()
     }
+
+    /// Up to here no crash brings the inbox's entries back.
+    pub(crate) fn durable_floor(&self) -> Option<Id> {
+        self.devices.iter().map(|device| device.durable_cursor).min()
+    }
+
+    /// A cursor of a device is durable: messages below, which only it kept known, can be forgotten.
+    pub(crate) fn on_cursor_durable(&mut self, device_no: DeviceNo, id: Id) {
+        if let Some(device) = self.device(device_no) {
+            device.durable_cursor = device.durable_cursor.max(id);
+        }
+        self.release_found();
+    }
+
+    /// Forgets the messages of earlier runs that no crash brings back.
+    pub(crate) fn release_found(&mut self) {
+        if let (Some(floor), Some(found)) = (self.durable_floor(), &mut self.found)
+            && !found.release(floor)
+        {
+            self.found = None;
+        }
+    }
 }
 
 /// All users of a shard: a dense slab and an index by name. A user once known stays known.
@@ -156,11 +178,13 @@ impl Found {
         self.by_identity.get(&identity).copied()
     }
 
-    /// Forgets entries up to and with `floor`: every device has them. Says whether any remain.
+    /// Forgets entries up to and with `floor`. Says whether any remain.
     pub(crate) fn release(&mut self, floor: Id) -> bool {
-        while let Some((_, identity)) = self.order.front().filter(|(id, _)| *id <= floor) {
-            self.by_identity.remove(identity);
-            self.order.pop_front();
+        while let Some((id, identity)) = self.order.pop_front_if(|(id, _)| *id <= floor) {
+            // A message may have been found twice: its later place stays known.
+            if self.id_of(identity) == Some(id) {
+                self.by_identity.remove(&identity);
+            }
         }
         !self.order.is_empty()
     }
