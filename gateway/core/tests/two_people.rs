@@ -242,10 +242,12 @@ fn what_comes_while_away_is_stored_and_survives_a_restart() {
     house.confirm(bob, &seen);
     let alice = house.hello(0, "alice", "phone", 100);
     house.seen(alice);
-    house.send(alice, 1, "bob", "m1");
-    house.send(alice, 2, "bob", "new");
+    for (counter, body) in [(1, "m1"), (2, "m2"), (3, "m3"), (4, "new")] {
+        house.send(alice, counter, "bob", body);
+    }
+    assert_eq!(house.seen(alice).join(" ").matches("stored").count(), 3, "what an earlier run stored is answered");
     let seen = house.seen(bob);
-    assert_eq!(bodies(&seen).last(), Some(&"new"), "live again");
+    assert_eq!(bodies(&seen), ["new"], "live again, and nothing twice");
     assert!(seen.iter().all(|line| !line.starts_with("DELIVER 5 ")), "ids go on above the reservation: {seen:?}");
 }
 
