@@ -20,7 +20,7 @@ impl Log {
     /// Starts a batch from what is queued unless one is under way. Called at the end of each turn.
     pub fn commit(&mut self, mono_us: u64, ops: &mut Vec<DiskOp>) {
         if self.queue.is_urgent() {
-            self.advance(FlightKind::Data, ops);
+            self.advance(ops);
         } else if !self.queue.is_empty() && self.writer.flush_at.is_none() {
             self.writer.flush_at = Some(mono_us + CURSOR_WAIT_US);
         }
@@ -42,7 +42,7 @@ impl Log {
 
     fn attest(&mut self, ops: &mut Vec<DiskOp>) {
         if !self.queue.is_empty() {
-            self.advance(FlightKind::Attest, ops);
+            self.advance(ops);
         } else if let Some(open) = self.writer.open
             && open.has_room(BATCH_HEADER_LEN, Room::All)
             && !self.faults.skips_attest()
@@ -57,7 +57,7 @@ impl Log {
     }
 
     /// Writes the batch in front, or takes the next step towards a segment that has room for it.
-    pub(crate) fn advance(&mut self, kind: FlightKind, ops: &mut Vec<DiskOp>) {
+    pub(crate) fn advance(&mut self, ops: &mut Vec<DiskOp>) {
         let is_wanted = !self.queue.is_empty() || self.writer.must_begin;
         if !self.can_write() || !is_wanted {
             return;
@@ -66,7 +66,8 @@ impl Log {
         let room = if self.state == LogState::Full { Room::All } else { Room::Ordinary };
         match self.writer.open {
             Some(open) if open.has_room(len, room) => match self.queue.pop() {
-                Some(batch) => self.write_flight(kind, Some(batch), ops),
+                Some(batch) if batch.is_urgent => self.write_flight(FlightKind::Data, Some(batch), ops),
+                Some(batch) => self.write_flight(FlightKind::Attest, Some(batch), ops),
                 None => self.write_flight(FlightKind::Header, None, ops),
             },
             _ if !self.segments.has_spare() => {
@@ -162,7 +163,7 @@ impl Log {
             self.segments.last =
                 Some(Previous { generation: open.generation, end: open.end, end_lsn: flight.next, poisoned: false });
             self.writer.open = None;
-            self.advance(FlightKind::Data, ops);
+            self.advance(ops);
         }
         self.announce(events);
     }
@@ -194,7 +195,7 @@ impl Log {
             self.go_read_only(events);
         } else {
             self.writer.must_begin = true;
-            self.advance(FlightKind::Header, ops);
+            self.advance(ops);
         }
     }
 

@@ -6,7 +6,7 @@ use crate::log::Log;
 use crate::ops::Purpose;
 use crate::record::Lsn;
 use crate::segment::{HEADER_LEN, Header};
-use crate::writer::{FlightKind, Open, RETRY_AFTER_US, Room};
+use crate::writer::{Open, RETRY_AFTER_US, Room};
 
 impl Log {
     /// Has a spare made unless there is one, or one is on its way.
@@ -50,7 +50,7 @@ impl Log {
             self.set_state(LogState::Ok, events);
         }
         if self.writer.wants_segment {
-            self.advance(FlightKind::Data, ops);
+            self.advance(ops);
         }
     }
 
@@ -98,7 +98,7 @@ impl Log {
             self.writer.open = Some(Open { generation, len, end: HEADER_LEN, synced: 0, base });
             self.want_spare(ops);
         }
-        self.advance(FlightKind::Data, ops);
+        self.advance(ops);
     }
 
     /// The header of a segment that was just begun.
