@@ -78,7 +78,7 @@ pub(crate) struct Options {
     pub(crate) json: Option<PathBuf>,
     /// Logins a second at the start and at the return of those who were away, over all users
     #[arg(long, value_name = "R", default_value_t = 2_000.0)]
-    pub(crate) connect_rate: f64,
+    connect_rate: f64,
     /// Milliseconds, up to 50, that a user may gather messages before confirming them. Senders wait for that confirmation: what is
     /// given here is part of every latency of acceptance. The client library itself takes 20
     #[arg(long, value_name = "MS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=50))]
@@ -115,6 +115,7 @@ impl Options {
             },
             duration_ns: u64::try_from(self.duration.as_nanos()).context("--duration: too long")?,
             payload_len: self.payload,
+            connects_per_s: self.connect_rate,
             offline_share: self.offline_share,
         };
         scenario.check()?;

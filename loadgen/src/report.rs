@@ -24,6 +24,7 @@ pub(crate) struct Report {
     scenario: Scenario,
     /// Users over the time from the first login's beginning to the last one's WELCOME.
     connects_per_s: f64,
+    connects_wished_per_s: f64,
     sent: u64,
     acked: u64,
     /// Of `acked`: safe because every device of the recipient has it, or because it is in the log. The rest was safe already
@@ -87,6 +88,7 @@ impl Report {
             processes: parts.len(),
             scenario: scenario.clone(),
             connects_per_s: connects_per_s(scenario.users, parts),
+            connects_wished_per_s: scenario.connects_per_s,
             acked_received: of(|part| part.received),
             acked_stored: of(|part| part.stored),
             lost: totals.lost,
@@ -177,7 +179,8 @@ impl Report {
 
     fn counts(&self) -> String {
         let mut table = String::new();
-        line(&mut table, "connects", &format!("{:>11.0} /s", self.connects_per_s));
+        let wished = self.connects_wished_per_s;
+        line(&mut table, "connects", &format!("{:>11.0} /s, wished {wished:.0} /s", self.connects_per_s));
         let wished = self.rate_wished.map(|rate| format!(", wished {rate:.0} /s"));
         let wished = wished.unwrap_or_else(|| ", closed loop".into());
         line(&mut table, "rate reached", &format!("{:>11.0} /s{wished}", self.rate_reached));

@@ -64,7 +64,7 @@ impl Run {
                 token_key: token_key.clone(),
                 index,
                 count,
-                connect_rate: options.connect_rate * part.len() as f64 / f64::from(scenario.users),
+                connect_rate: scenario.connects_per_s * part.len() as f64 / f64::from(scenario.users),
                 ack_delay_ms: options.ack_delay,
                 seed: rng.next_u64(),
             };
@@ -90,17 +90,21 @@ impl Run {
         self.order(&Order::Start { at_ns: start_ns })?;
         self.flow(start_ns)?;
         let away = self.scenario.away_count();
-        let mut settled_since = None;
-        self.wait_until("messages without an outcome or on their way", 0, |sum| {
+        let left = |sum: &Progress| {
             let missing = sum.acked.saturating_sub(sum.delivered);
-            let left = sum.unresolved() + missing + u64::from(away - sum.returned);
+            sum.unresolved() + missing + u64::from(away - sum.returned)
+        };
+        let mut settled_since = None;
+        let all = left(&self.sum());
+        self.wait_until("returns, outcomes and deliveries", all, |sum| {
+            let left = left(sum);
             let now_ns = clock::now_ns();
             let since = if left == 0 { *settled_since.get_or_insert(now_ns) } else { now_ns };
             if left > 0 {
                 settled_since = None;
             }
             // What comes twice comes a little later.
-            (left, now_ns.saturating_sub(since) >= SETTLE_NS)
+            (all.saturating_sub(left), now_ns.saturating_sub(since) >= SETTLE_NS)
         })?;
         self.order(&Order::Finish)?;
         self.collect_parts()
@@ -144,8 +148,10 @@ impl Run {
             let sum = self.sum();
             self.bar.set_position(clock::now_ns().saturating_sub(start_ns) / MS_NS);
             self.bar.set_message(format!(
-                "ms: {} sent, {} acknowledged, {} delivered, {} online",
-                sum.sent, sum.acked, sum.delivered, sum.online
+                "ms, {} online, {} sent, {} without an outcome",
+                sum.online,
+                sum.sent,
+                sum.unresolved()
             ));
         }
         Ok(())
@@ -238,7 +244,7 @@ fn token_key(path: Option<&Path>) -> Result<String> {
 
 /// Shown on a terminal only.
 fn bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{elapsed_precise} {wide_bar} {pos}/{len} {msg}");
+    let style = ProgressStyle::with_template("{elapsed_precise} {bar:24} {pos}/{len} {msg}");
     ProgressBar::new(0).with_style(style.expect("the template is right"))
 }
 

@@ -41,6 +41,8 @@ pub(crate) struct Scenario {
     pub(crate) load: Load,
     pub(crate) duration_ns: u64,
     pub(crate) payload_len: usize,
+    /// Logins a second over all users.
+    pub(crate) connects_per_s: f64,
     /// 0 and up, below 1.
     pub(crate) offline_share: f64,
 }
@@ -136,6 +138,7 @@ pub(crate) mod tests {
             load: Load::Open { rate: 100.0 },
             duration_ns: 1_000_000_000,
             payload_len: 100,
+            connects_per_s: 1_000.0,
             offline_share,
         }
     }
