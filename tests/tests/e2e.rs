@@ -73,6 +73,49 @@ fn a_user_who_never_came_finds_his_messages() {
 }
 
 #[test]
+fn a_retry_of_what_is_stored_is_not_stored_again_after_a_kill() {
+    let mut gateway = Gateway::start();
+    let keys = gateway.keys();
+    let mut hello = HelloSpec::new("alice", &keys.token("alice"));
+    let mut alice = Conn::login(gateway.addr(), &hello);
+    let bytes = alice.send_bytes(1, 0, "bob", b"once");
+    alice.write(&bytes);
+    alice.expect_acks(1..=1);
+
+    // Alice never heard that, and offers it again.
+    gateway = gateway.kill_and_restart();
+    hello.highest_sent = 1;
+    let mut alice = Conn::login(gateway.addr(), &hello);
+    alice.write(&bytes);
+    alice.expect_acks(1..=1);
+    let bytes = alice.send_bytes(2, 0, "bob", b"and another");
+    alice.write(&bytes);
+    alice.expect_acks(2..=2);
+
+    let mut bob = Conn::login(gateway.addr(), &HelloSpec::new("bob", &keys.token("bob")));
+    assert_eq!(bob.expect_deliver().2, b"once");
+    assert_eq!(bob.expect_deliver().2, b"and another");
+    assert!(bob.ping().is_empty());
+}
+
+#[test]
+fn an_ephemeral_message_reaches_who_is_there_and_nobody_later() {
+    let gateway = Gateway::start();
+    let keys = gateway.keys();
+    let mut alice = Conn::login(gateway.addr(), &HelloSpec::new("alice", &keys.token("alice")));
+    let mut bob = Conn::login(gateway.addr(), &HelloSpec::new("bob", &keys.token("bob")));
+    for to in ["carol", "bob"] {
+        let bytes = alice.ephemeral_bytes(to, b"only now");
+        alice.write(&bytes);
+    }
+    let (id, from, body) = bob.expect_deliver();
+    assert_eq!((id, from.as_str(), body.as_slice()), (Id::NONE, "alice", &b"only now"[..]));
+    assert!(alice.ping().is_empty(), "it has no outcome");
+    let mut carol = Conn::login(gateway.addr(), &HelloSpec::new("carol", &keys.token("carol")));
+    assert!(carol.ping().is_empty());
+}
+
+#[test]
 fn all_devices_of_a_user_agree_on_the_order() {
     let gateway = Gateway::start();
     let (keys, addr) = (gateway.keys(), gateway.addr());

@@ -334,6 +334,36 @@ fn a_hello_that_claims_a_later_last_id_loses_nothing_to_come() {
 }
 
 #[test]
+fn a_client_that_knows_less_than_the_gateway_must_take_a_new_incarnation() {
+    let scene = Scene::new();
+    let hello = scene.hello("alice");
+    let mut before = Conn::login(scene.gateway.addr(), &hello);
+    for counter in 1..=3 {
+        let bytes = before.send_bytes(counter, 0, "bob", b"x");
+        before.write(&bytes);
+        before.expect_acks(counter..=counter);
+    }
+    // The same store, restored from a backup: it has never sent anything.
+    assert_eq!(scene.first(&hello.bytes()).expect_goaway(), Code::NewIncarnation);
+    let mut after = Conn::login(scene.gateway.addr(), &HelloSpec { incarnation: 2, ..hello });
+    assert_ne!(after.device_no(), before.device_no());
+    after.ping();
+    scene.assert_unharmed();
+}
+
+#[test]
+fn a_seventeenth_device_is_refused_while_the_others_are_in_use() {
+    let scene = Scene::new();
+    let device = |number: usize| HelloSpec { device: format!("device{number}"), ..scene.hello("alice") };
+    let mut devices: Vec<_> = (1..=16).map(|number| Conn::login(scene.gateway.addr(), &device(number))).collect();
+    assert_eq!(scene.first(&device(17).bytes()).expect_goaway(), Code::TooManyDevices);
+    for device in &mut devices {
+        device.ping();
+    }
+    scene.assert_unharmed();
+}
+
+#[test]
 fn a_group_that_is_not_there_is_refused_and_the_session_goes_on() {
     let scene = Scene::new();
     let mut session = scene.session("alice");

@@ -175,14 +175,21 @@ impl Conn {
     /// # Panics
     /// When `to` is not a name.
     pub fn send_bytes(&self, counter: u64, span: u8, to: &str, body: &[u8]) -> Vec<u8> {
-        frame_bytes(&Frame::Send(Send {
-            mid: Mid::new(self.device_no, Counter(counter)),
-            span,
-            flags: SendFlags(0),
-            kind: 0,
-            to: Name::parse(to.as_bytes()).expect("a name"),
-            body,
-        }))
+        self.send_bytes_with(SendFlags(0), counter, span, to, body)
+    }
+
+    /// An ephemeral SEND, encoded.
+    ///
+    /// # Panics
+    /// When `to` is not a name.
+    pub fn ephemeral_bytes(&self, to: &str, body: &[u8]) -> Vec<u8> {
+        self.send_bytes_with(SendFlags(SendFlags::EPHEMERAL), 0, 0, to, body)
+    }
+
+    fn send_bytes_with(&self, flags: SendFlags, counter: u64, span: u8, to: &str, body: &[u8]) -> Vec<u8> {
+        let mid = Mid::new(self.device_no, Counter(counter));
+        let to = Name::parse(to.as_bytes()).expect("a name");
+        frame_bytes(&Frame::Send(Send { mid, span, flags, kind: 0, to, body }))
     }
 
     /// The next frame, or `None` at the end of the stream.
