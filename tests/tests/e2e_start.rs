@@ -184,6 +184,7 @@ fn a_full_disk_refuses_what_it_cannot_store_and_stores_again_when_there_is_room(
         }
         people[0].safe().len() > stored_before
     });
+    gateway.process().until_stderr_has("the log stores again");
     // Whatever was acknowledged is there, once, in order; and nothing that was refused.
     let expected: Vec<String> =
         people[0].safe().iter().map(|(body, _)| body.clone()).filter(|body| body != "still here?").collect();

@@ -224,6 +224,22 @@ fn the_readme_says_how_to_begin() {
 }
 
 #[test]
+fn every_configuration_key_is_documented() {
+    let (source, text) = (read("gateway/src/config.rs"), read("tuning.md"));
+    let keys: Vec<_> = source
+        .lines()
+        .skip_while(|line| *line != "struct FileConfig {")
+        .skip(1)
+        .take_while(|line| *line != "}")
+        .filter_map(|line| line.trim().split_once(':'))
+        .map(|(key, _)| key)
+        .collect();
+    assert!(keys.contains(&"listen"), "struct FileConfig was not found: {keys:?}");
+    let missing: Vec<_> = keys.iter().filter(|key| !text.contains(&format!("\n| `{key}` |"))).collect();
+    assert!(missing.is_empty(), "tuning.md lacks {missing:?}");
+}
+
+#[test]
 fn documents_name_only_files_that_exist() {
     let mut missing = String::new();
     for document in documents() {
