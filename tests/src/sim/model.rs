@@ -279,7 +279,9 @@ impl Model {
         let has_two_names = message.has_two_names;
         self.check(right_names && for_me, || format!("install {install} was shown {key} as from {from} to {to}"));
         self.check(len == body.len(), || format!("{key}: {len} bytes were sent, {} shown", body.len()));
-        self.check(key.install != install, || format!("{key} was shown to the device that sent it"));
+        // A device that was removed and is back is another device, with the same user before it.
+        let is_back = self.devices.iter().any(|device| device.install == install && device.is_leaving);
+        self.check(key.install != install || is_back, || format!("{key} was shown to the device that sent it"));
         self.check(is_ephemeral == (id == Id::NONE), || format!("{key} was shown with id {id}"));
         self.check(!matches!(told, Told::Refused { is_known: true, .. }), || {
             format!("{key} was shown to install {install} after its sender heard that it is refused")
@@ -294,6 +296,11 @@ impl Model {
             (false, true) => "shown self-copy",
             (false, false) => "shown",
         });
+    }
+
+    /// Whether a message may come twice, because its sender had to name it anew.
+    pub fn may_double(&self, key: Key) -> bool {
+        self.messages.get(&key).is_some_and(|message| message.has_two_names)
     }
 
     /// A message that was shown has another place.

@@ -54,6 +54,8 @@ impl World {
                 self.net.set_capacity(link, End::Client, 1 << 16);
                 self.net.set_capacity(link, End::Gateway, 1 << 16);
             }
+            // What it did not look at while it was idle.
+            self.clients[at].turn(around!(self));
         }
     }
 

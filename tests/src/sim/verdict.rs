@@ -41,7 +41,7 @@ impl Model {
             && if device.user == message.to && message.from != message.to {
                 lies_above
             } else {
-                device.user == message.from && was_there
+                device.user == message.from && was_there && !message.has_two_names
             }
     }
 
@@ -108,7 +108,7 @@ impl Model {
         self.installs
             .iter()
             .enumerate()
-            .filter(move |(_, install)| install.user == user && !install.is_gone)
+            .filter(move |(_, install)| install.user == user && !install.is_gone && !install.is_away)
             .map(|(number, _)| number)
     }
 }

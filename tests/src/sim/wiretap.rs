@@ -2,7 +2,7 @@
 //!
 //! What a core writes counts as told from that moment on, whether it arrives or not: a crash may come right behind it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use gateway_core::Login;
 use wire::frame::{Credit, Deliver, SafeBy, SendAck, Welcome};
@@ -291,7 +291,9 @@ impl Model {
         let epoch = self.now.epoch;
         let message = self.messages.get_mut(&key).expect("sent");
         let is_repeated = message.refused_in.replace(epoch) == Some(epoch);
-        let was_delivered = message.delivered_in == Some(epoch);
+        // What an earlier run stored may be delivered, confirmed and forgotten before its retry comes.
+        let is_new = message.offered.is_some_and(|offered| offered.epoch == epoch);
+        let was_delivered = message.delivered_in == Some(epoch) && (is_new || message.confirmed_by.is_empty());
         let was_promised = message.promised.is_some_and(|moment| moment.epoch == epoch);
         let (to, offered) = (message.to, message.offered.expect("sent").step);
         self.check(!was_delivered, || format!("{key} was delivered and then refused in the same run"));
@@ -358,8 +360,14 @@ impl Model {
     /// Every shard said that it is drained: nothing is unsafe that was accepted, and what was delivered had been.
     pub fn on_drained(&mut self) {
         let now = self.now;
+        let leaving: BTreeSet<u16> =
+            self.devices.iter().filter(|device| device.is_leaving).map(|device| device.install).collect();
         for message in self.messages.values_mut().filter(|message| message.delivered_in == Some(now.epoch)) {
-            message.promised.get_or_insert(now);
+            // Of a device that was removed nothing is remembered, and nobody waits for its self-copies.
+            let is_of_this_run = message.offered.is_some_and(|offered| offered.epoch == now.epoch);
+            if is_of_this_run && !leaving.contains(&message.key.install) {
+                message.promised.get_or_insert(now);
+            }
         }
         self.tally.count("drained");
     }
