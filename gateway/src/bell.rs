@@ -39,3 +39,29 @@ impl Bell {
         .await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_remembers_one_ring_and_rouses_who_waits() {
+        let mut runtime = monoio::RuntimeBuilder::<monoio::IoUringDriver>::new().build().unwrap();
+        runtime.block_on(async {
+            let bell = Bell::new();
+            bell.ring();
+            bell.ring();
+            bell.wait().await;
+            let ringer = Rc::clone(&bell);
+            let order = Rc::new(RefCell::new(Vec::new()));
+            let rung = Rc::clone(&order);
+            monoio::spawn(async move {
+                rung.borrow_mut().push("rung");
+                ringer.ring();
+            });
+            bell.wait().await;
+            order.borrow_mut().push("roused");
+            assert_eq!(*order.borrow(), ["rung", "roused"]);
+        });
+    }
+}

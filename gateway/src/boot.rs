@@ -30,7 +30,7 @@ use crate::store::{SHARD_COUNT_MAX, Store};
 pub(crate) fn serve(config: &Config) -> Result<(), Error> {
     end_the_process_on_panic();
     Ring::new().map_err(|error| Error::NoRing(ring::explain(&error)))?;
-    let cpus = cpu::allowed().map_err(Error::system("ask which CPUs are allowed"))?;
+    let cpus: Arc<[usize]> = cpu::allowed().map_err(Error::system("ask which CPUs are allowed"))?.into();
     let store = Store::open(&config.data_dir, config.shards, default_shard_count(cpus.len()))?;
     let shard_count = store.identity().shard_count;
     let verifier = match &config.login {
@@ -69,7 +69,7 @@ impl Shards {
         mut self,
         config: &Config,
         store: &Store,
-        cpus: &[usize],
+        cpus: &Arc<[usize]>,
         verifier: &Verifier,
         budget: &Arc<DescriptorBudget>,
         reports: &Sender<Report>,
@@ -84,6 +84,7 @@ impl Shards {
             let setup = Setup {
                 config: shard_config,
                 cpu: *cpu,
+                cpus: Arc::clone(cpus),
                 dir: store.shard_dir(shard),
                 mesh: self.mesh.end(shard),
                 verifier: verifier.clone(),

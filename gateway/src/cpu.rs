@@ -10,10 +10,13 @@ pub(crate) fn allowed() -> io::Result<Vec<usize>> {
     Ok((0..CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu)).collect())
 }
 
-/// Keeps the calling thread on one CPU: a shard's data stays in that CPU's caches.
-pub(crate) fn pin(cpu: usize) -> io::Result<()> {
+/// Keeps the calling thread, and those that it starts, on these CPUs: on one, so that a shard's data stays in its caches; on all
+/// that are allowed, for a helper that a pinned thread started.
+pub(crate) fn pin(cpus: &[usize]) -> io::Result<()> {
     let mut set = CpuSet::new();
-    set.set(cpu);
+    for cpu in cpus {
+        set.set(*cpu);
+    }
     Ok(sched_setaffinity(None, &set)?)
 }
 
@@ -22,11 +25,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pinned_thread_is_allowed_its_cpu_only() {
-        let allowed_here = allowed().unwrap();
-        let cpu = *allowed_here.last().unwrap();
-        let pinned = std::thread::spawn(move || pin(cpu).and_then(|()| allowed()));
-        assert_eq!(pinned.join().unwrap().unwrap(), [cpu]);
-        assert_eq!(allowed().unwrap(), allowed_here, "other threads are not");
+    fn a_pinned_thread_is_allowed_its_cpu_only_and_a_helper_of_it_may_have_all() {
+        let before = allowed().unwrap();
+        let (all, cpu) = (before.clone(), *before.last().unwrap());
+        let pinned = std::thread::spawn(move || {
+            pin(&[cpu]).unwrap();
+            let helper = std::thread::spawn(move || pin(&all).and_then(|()| allowed()));
+            (allowed().unwrap(), helper.join().unwrap().unwrap())
+        });
+        assert_eq!(pinned.join().unwrap(), (vec![cpu], before.clone()));
+        assert_eq!(allowed().unwrap(), before);
     }
 }

@@ -18,6 +18,7 @@ use monoio::buf::IoBufMut;
 use storage::{DiskData, DiskDone, DiskError, DiskOp, DiskOpKind, File, Generation, OpId};
 
 use crate::bell::Bell;
+use crate::cpu;
 use crate::error::Error;
 use crate::mesh::{Letter, Mesh};
 
@@ -39,16 +40,27 @@ struct Inner {
 }
 
 impl Disk {
-    /// For the files in `dir`. What the helper thread did comes back as [`Letter::Disk`]; hand it to [`Disk::on_helped`].
+    /// For the files in `dir`. What the helper thread did comes back as [`Letter::Disk`]; hand it to [`Disk::on_helped`]. That
+    /// thread may use all of `cpus`: it must not wait for the shard.
     ///
     /// # Errors
     /// When the helper thread cannot be started.
-    pub(crate) fn new(shard: u16, dir: PathBuf, bell: Rc<Bell>, mesh: Arc<Mesh>) -> Result<Disk, Error> {
+    pub(crate) fn new(
+        shard: u16,
+        dir: PathBuf,
+        cpus: Arc<[usize]>,
+        bell: Rc<Bell>,
+        mesh: Arc<Mesh>,
+    ) -> Result<Disk, Error> {
         let (helper, jobs) = unbounded();
         let helper_dir = dir.clone();
         std::thread::Builder::new()
             .name(format!("disk-{shard:02}"))
-            .spawn(move || help(&jobs, &helper_dir, |done| mesh.send_letter(shard, Letter::Disk(done))))
+            .spawn(move || {
+                // If not, it shares the shard's CPU, and is only slower.
+                let _ = cpu::pin(&cpus);
+                help(&jobs, &helper_dir, |done| mesh.send_letter(shard, Letter::Disk(done)));
+            })
             .map_err(Error::system("start a thread for the disk"))?;
         let inner =
             Inner { dir, bell, files: RefCell::default(), done: RefCell::default(), in_flight: Cell::new(0), helper };
@@ -283,7 +295,7 @@ mod tests {
                     rung.ring();
                 }
             });
-            let disk = Disk::new(0, dir.to_owned(), Rc::clone(&bell), mesh).unwrap();
+            let disk = Disk::new(0, dir.to_owned(), Arc::new([0]), Rc::clone(&bell), mesh).unwrap();
             let mut results = Vec::new();
             for (id, kind) in (0..).map(OpId).zip(ops) {
                 disk.start(DiskOp { id, kind });

@@ -17,6 +17,7 @@ pub(crate) mod disk;
 pub(crate) mod error;
 pub(crate) mod handoff;
 pub(crate) mod mesh;
+pub(crate) mod pacer;
 pub(crate) mod reactor;
 pub(crate) mod shard_loop;
 pub(crate) mod signals;

@@ -6,11 +6,11 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam::channel::Sender;
@@ -26,6 +26,7 @@ use crate::disk::{Disk, file_name};
 use crate::error::Error;
 use crate::handoff::Leaving;
 use crate::mesh::{Letter, MeshEnd, Wake};
+use crate::pacer::Pacer;
 use crate::reactor::{DescriptorBudget, Event, Net, Reactor, ring};
 
 /// What a shard's thread is given.
@@ -34,6 +35,8 @@ pub(crate) struct Setup {
     pub(crate) config: ShardConfig,
     /// The CPU to stay on.
     pub(crate) cpu: usize,
+    /// All that the process may use.
+    pub(crate) cpus: Arc<[usize]>,
     /// The directory of its log.
     pub(crate) dir: PathBuf,
     /// Its end of the mesh.
@@ -64,7 +67,7 @@ pub(crate) enum Report {
 /// The body of the thread.
 pub(crate) fn run(setup: Setup) {
     let (shard, reports) = (setup.config.shard.0, setup.reports.clone());
-    if let Err(error) = cpu::pin(setup.cpu) {
+    if let Err(error) = cpu::pin(&[setup.cpu]) {
         // It works without, only slower.
         say(shard, format_args!("cannot stay on CPU {}: {error}", setup.cpu));
     }
@@ -106,11 +109,18 @@ fn drive_in_runtime(setup: Setup) -> Result<(), Error> {
         .enable_timer()
         .build()
         .map_err(|error| Error::NoRing(ring::explain(&error)))?;
-    // A task, not the runtime's main future: that one is polled again before any task gets its turn when it yields.
-    runtime.block_on(async { monoio::spawn(drive(setup)).await })
+    let pacer = Rc::new(Pacer::default());
+    runtime.block_on(async {
+        let mut drive = pin!(monoio::spawn(drive(setup, Rc::clone(&pacer))));
+        poll_fn(|context| {
+            pacer.go_on(context);
+            drive.as_mut().poll(context)
+        })
+        .await
+    })
 }
 
-async fn drive(setup: Setup) -> Result<(), Error> {
+async fn drive(setup: Setup, pacer: Rc<Pacer>) -> Result<(), Error> {
     let hello_len_max = u32::try_from(HELLO_PAYLOAD_LEN_MAX).expect("a few KiB");
     let mut reactor =
         Reactor::new(setup.budget, hello_len_max).map_err(|error| Error::NoRing(ring::explain(&error)))?;
@@ -118,7 +128,7 @@ async fn drive(setup: Setup) -> Result<(), Error> {
     let doorbell = || reactor.bell().map_err(Error::system("share the shard's eventfd"));
     let (listened_on, pressed_by_others, own) = (doorbell()?, doorbell()?, doorbell()?);
     let mut mesh = setup.mesh;
-    let disk = Disk::new(setup.config.shard.0, setup.dir, Rc::clone(&bell), Arc::clone(mesh.mesh()))?;
+    let disk = Disk::new(setup.config.shard.0, setup.dir, setup.cpus, Rc::clone(&bell), Arc::clone(mesh.mesh()))?;
     let listened_on = monoio::fs::File::from_std(listened_on.into()).map_err(Error::system("use an eventfd"))?;
     let is_over = Rc::new(std::cell::Cell::new(false));
     let listener = monoio::spawn(listen_to_doorbell(listened_on, Rc::clone(&bell), Rc::clone(&is_over)));
@@ -142,7 +152,7 @@ async fn drive(setup: Setup) -> Result<(), Error> {
         is_stopping: false,
         failure: None,
     };
-    this.run(&mut reactor, &bell).await?;
+    this.run(&mut reactor, &bell, &pacer).await?;
     // A read that is under way must not outlive its buffer.
     is_over.set(true);
     rustix::io::write(&own, &1u64.to_ne_bytes()).map_err(|error| Error::system("end the shard")(error.into()))?;
@@ -164,7 +174,7 @@ async fn listen_to_doorbell(eventfd: monoio::fs::File, bell: Rc<Bell>, is_over: 
 }
 
 impl ShardLoop {
-    async fn run(&mut self, reactor: &mut Reactor, bell: &Bell) -> Result<(), Error> {
+    async fn run(&mut self, reactor: &mut Reactor, bell: &Bell, pacer: &Pacer) -> Result<(), Error> {
         self.shard.start(self.now, &mut self.outputs);
         self.carry_out(reactor.net());
         let mut turns_since_yield = 0;
@@ -184,7 +194,7 @@ impl ShardLoop {
                 // The runtime's tasks hand operations to the disk and take completions only while this one waits.
                 if turns_since_yield >= TURNS_PER_YIELD || self.disk.in_flight() > 0 {
                     turns_since_yield = 0;
-                    yield_once().await;
+                    pacer.pause().await;
                 }
             } else {
                 turns_since_yield = 0;
@@ -273,6 +283,9 @@ impl ShardLoop {
         }
         for _ in 0..CHECKS_PER_TURN {
             let Some((conn, user, credential)) = self.checks.pop_front() else { break };
+            if !net.is_open(conn) {
+                continue;
+            }
             let verdict = self.verifier.verify(&user, &credential);
             self.handle(net, Input::Authenticated { conn, verdict });
         }
@@ -412,20 +425,6 @@ fn micros(duration: Duration) -> u64 {
 
 fn wake_by_ring(net: &mut Net, wake: &Wake) {
     net.wake(wake.ring_number, wake.shard.into());
-}
-
-/// Lets the other tasks of this thread run.
-async fn yield_once() {
-    let mut has_yielded = false;
-    poll_fn(|context| {
-        if has_yielded {
-            return Poll::Ready(());
-        }
-        has_yielded = true;
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 /// For the operator, on standard error.

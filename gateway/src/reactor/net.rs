@@ -151,6 +151,11 @@ impl Net {
         self.ring.number()
     }
 
+    /// Whether frames of this connection are still wanted, now or later.
+    pub(crate) fn is_open(&self, id: ConnId) -> bool {
+        self.conns.get(id).is_some_and(|conn| conn.stage == Stage::Open)
+    }
+
     /// Connections that are not over yet.
     pub(crate) fn count(&self) -> usize {
         self.conns.count()

@@ -5,7 +5,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 use wire::{Cut, cut};
 
-use super::conn::Stage;
+use super::conn::{Conn, Stage};
 use super::{Event, Net};
 
 /// Visits each listed connection once, as long as reads are left; the others stay on the list.
@@ -51,10 +51,10 @@ fn visit_open(
             // sends it waits until he sends more.)
             let may_read = len == buffer.len() || conn.is_ending;
             conn.may_read = may_read;
-            if parse(net, id, &buffer[..len], on) == 0 && is_open(net, id) {
+            if parse(net, id, &buffer[..len], on) == 0 && net.is_open(id) {
                 on(net, Event::Heard { conn: id });
             }
-            if may_read && net.conns.get(id).is_some_and(|conn| conn.takes_frames()) {
+            if may_read && net.conns.get(id).is_some_and(Conn::takes_frames) {
                 net.list(id);
             }
         }
@@ -156,13 +156,9 @@ fn discard(net: &mut Net, id: ConnId, buffer: &mut [u8], reads_left: &mut usize)
 
 /// The peer or the network ended it.
 pub(super) fn close(net: &mut Net, id: ConnId, on: &mut impl FnMut(&mut Net, Event<'_>)) {
-    let was_open = is_open(net, id);
+    let was_open = net.is_open(id);
     net.drop_conn(id);
     if was_open {
         on(net, Event::Closed { conn: id });
     }
-}
-
-fn is_open(net: &Net, id: ConnId) -> bool {
-    net.conns.get(id).is_some_and(|conn| conn.stage == Stage::Open)
 }

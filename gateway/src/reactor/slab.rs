@@ -85,42 +85,29 @@ impl<T> Slab<T> {
         }
     }
 
-    /// The names of all values, in no order that means anything.
-    pub(crate) fn ids(&self) -> Vec<ConnId> {
-        let slots = self.chunks.iter().flatten().zip(0..);
-        slots
-            .filter(|(slot, _)| matches!(slot.content, Content::Used(_)))
-            .map(|(slot, index)| ConnId { index, generation: slot.generation })
-            .collect()
-    }
-
     fn slot_mut(&mut self, index: u32) -> Option<&mut Slot<T>> {
         let (chunk, place) = locate(index);
         self.chunks.get_mut(chunk)?.get_mut(place)
     }
 
     fn grow(&mut self) {
-        let first = u32::try_from(self.chunks.len() * CHUNK_LEN).expect("fewer than 2^32 connections");
-        assert!(first < NONE - CHUNK_LEN as u32, "fewer than 2^32 connections");
-        let slot = |place: usize| Slot {
+        let chunk = u32::try_from(self.chunks.len()).expect("fewer than 2^32 connections");
+        let first = chunk.checked_mul(CHUNK_LEN).expect("fewer than 2^32 connections");
+        let slot = |place| Slot {
             generation: 0,
-            content: Content::Free {
-                next: match place + 1 {
-                    CHUNK_LEN => NONE,
-                    next => first + next as u32,
-                },
-            },
+            content: Content::Free { next: if place + 1 == CHUNK_LEN { NONE } else { first + place + 1 } },
         };
         self.chunks.push((0..CHUNK_LEN).map(slot).collect());
         self.free = first;
     }
 }
 
-const CHUNK_LEN: usize = 1024;
+const CHUNK_LEN: u32 = 1024;
+/// No place: a chunk that would hold it cannot be made.
 const NONE: u32 = u32::MAX;
 
 fn locate(index: u32) -> (usize, usize) {
-    (index as usize / CHUNK_LEN, index as usize % CHUNK_LEN)
+    ((index / CHUNK_LEN) as usize, (index % CHUNK_LEN) as usize)
 }
 
 #[cfg(test)]
@@ -145,16 +132,15 @@ mod tests {
         let mut slab = Slab::new();
         let ids: Vec<_> = (0..CHUNK_LEN * 2 + 1).map(|value| slab.insert(value)).collect();
         assert_eq!(slab.count(), ids.len());
-        for (value, id) in ids.iter().enumerate() {
+        for (value, id) in (0..).zip(&ids) {
             assert_eq!(slab.get(*id), Some(&value));
         }
-        assert_eq!(slab.ids(), ids);
         for id in &ids {
             assert!(slab.remove(*id).is_some());
         }
         assert_eq!(slab.count(), 0);
         for value in 0..CHUNK_LEN * 3 {
-            assert!((slab.insert(value).index as usize) < CHUNK_LEN * 3);
+            assert!(slab.insert(value).index < CHUNK_LEN * 3);
         }
         assert_eq!(slab.chunks.len(), 3);
     }
