@@ -462,3 +462,17 @@ impl<S: Store> Client<S> {
 const DELIVER_HEAD_LEN: usize = 24 + 2 * NAME_LEN_MAX;
 /// With more than this waiting for the transport, ephemeral messages are not worth sending.
 const EPHEMERAL_BEHIND_LEN: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::NoStore;
+
+    #[test]
+    fn an_idle_client_is_small() {
+        // Besides it an idle client has its names and its credential on the heap, and, once it has received, a node of the tree
+        // that says what it has seen: a kilobyte altogether.
+        let len = mem::size_of::<Client<NoStore>>();
+        assert!(len <= 640, "{len} bytes");
+    }
+}
