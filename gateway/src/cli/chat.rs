@@ -9,11 +9,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use shardwire_sdk::adapter::monoio::Session;
 use shardwire_sdk::store::{FileStore, Sync};
-use shardwire_sdk::{Client, Config, Credential};
+use shardwire_sdk::{Client, Config, Credential, StoreError};
 use wire::{Device, Name};
 
 use self::conversation::Conversation;
@@ -78,7 +78,12 @@ pub(crate) fn run(args: ChatArgs) -> anyhow::Result<()> {
     let tokens = Tokens::choose(args.token, args.data_dir)?;
     let path = store_path(args.store, &tokens, &server, user, device)?;
     let sync = if args.sync { Sync::Each } else { Sync::Lazy };
-    let store = FileStore::open(&path, user, device, sync)?;
+    let store = FileStore::open(&path, user, device, sync).map_err(|error| match error {
+        StoreError::InUse { .. } => {
+            anyhow!("{user} chats on this device ({device}) already: give one of the two --device NAME")
+        }
+        error => error.into(),
+    })?;
     let mut config = Config::new(user.into(), device.into(), tokens.credential(user)?);
     config.client_name = "shardwire chat".to_owned();
     let client = Client::new(config, store, getrandom::u64()?)?;

@@ -113,8 +113,8 @@ impl<W: Write> Conversation<W> {
             }
         }
         self.state.borrow_mut().is_leaving = true;
-        let count = session.with(|client, _| client.unresolved_count());
-        if count > 0 {
+        let is_safe = self.state.borrow().unsafe_lines.is_empty();
+        if !is_safe {
             // The last outcome ends it.
             pending::<()>().await;
         }
@@ -124,14 +124,14 @@ impl<W: Write> Conversation<W> {
     /// What happened; breaks off when there is no more to come.
     pub(super) fn on_event<S: Store + 'static>(&self, session: &Session<S>, event: Event) -> Outcome {
         match event {
-            Event::Welcomed(welcomed) => self.on_welcomed(session, &welcomed),
+            Event::Welcomed(welcomed) => self.on_welcomed(&welcomed),
             Event::Message(message) => {
                 let mut state = self.state.borrow_mut();
                 state.say_away_once(message.id);
                 state.say(&text::message(&message, self.user.as_name(), now_us()));
             }
-            Event::Accepted { counter, safe_by, .. } => return self.on_accepted(session, counter, safe_by),
-            Event::Refused { counter, code, known } => return self.on_refused(session, counter, code, known),
+            Event::Accepted { counter, safe_by, .. } => return self.on_accepted(counter, safe_by),
+            Event::Refused { counter, code, known } => return self.on_refused(counter, code, known),
             Event::Renumbered { old, new } => {
                 let mut state = self.state.borrow_mut();
                 if let Some(sent) = state.unsafe_lines.remove(&old) {
@@ -184,7 +184,7 @@ impl<W: Write> Conversation<W> {
                 Ok(counter) => {
                     let mut state = self.state.borrow_mut();
                     let number = state.number(counter, to.as_name());
-                    let wait = if state.link == LinkState::Up { "" } else { " (kept until there is a connection)" };
+                    let wait = if state.link == LinkState::Down { " (kept until there is a connection)" } else { "" };
                     state.say(&format!("#{number} → {to}: {}{wait}", text::plain(line.as_bytes())));
                     return Ok(());
                 }
@@ -199,19 +199,22 @@ impl<W: Write> Conversation<W> {
         }
     }
 
-    fn on_welcomed<S: Store + 'static>(&self, session: &Session<S>, welcomed: &Welcomed) {
-        let count = session.with(|client, _| client.unresolved_count());
+    fn on_welcomed(&self, welcomed: &Welcomed) {
         let mut state = self.state.borrow_mut();
         let again = if state.link == LinkState::Untold { "" } else { " again" };
-        let resent = if count > 0 { format!(", {count} not safe yet: sent again") } else { String::new() };
-        state.say(&format!("— connected{again} to {} as {}{resent} —", self.server, self.user));
+        let rest = match state.unsafe_lines.len() {
+            0 => String::new(),
+            1 => ", 1 line on its way".to_owned(),
+            count => format!(", {count} lines on their way"),
+        };
+        state.say(&format!("— connected{again} to {} as {}{rest} —", self.server, self.user));
         state.link = LinkState::Up;
         state.away_until = welcomed.head;
         state.is_away_told = false;
         state.is_token_renewed = false;
     }
 
-    fn on_accepted<S: Store + 'static>(&self, session: &Session<S>, counter: Counter, safe_by: SafeBy) -> Outcome {
+    fn on_accepted(&self, counter: Counter, safe_by: SafeBy) -> Outcome {
         let how = match safe_by {
             SafeBy::Received => "received",
             SafeBy::Stored => "stored",
@@ -221,16 +224,10 @@ impl<W: Write> Conversation<W> {
         if let Some(Sent { number, .. }) = state.unsafe_lines.remove(&counter) {
             state.say(&format!("#{number} ✓ {how}"));
         }
-        state.leave_if_done(session)
+        state.leave_if_done()
     }
 
-    fn on_refused<S: Store + 'static>(
-        &self,
-        session: &Session<S>,
-        counter: Counter,
-        code: u16,
-        known: bool,
-    ) -> Outcome {
+    fn on_refused(&self, counter: Counter, code: u16, known: bool) -> Outcome {
         let mut state = self.state.borrow_mut();
         state.refused_count += 1;
         if let Some(Sent { number, to }) = state.unsafe_lines.remove(&counter) {
@@ -241,7 +238,7 @@ impl<W: Write> Conversation<W> {
                 format!("#{number} ? not known whether {to} got it before the gateway restarted. Now it says: {why}")
             });
         }
-        state.leave_if_done(session)
+        state.leave_if_done()
     }
 
     fn on_lost<S: Store + 'static>(&self, session: &Session<S>, code: Option<u16>) {
@@ -334,9 +331,12 @@ impl<W: Write> State<W> {
         }
     }
 
-    fn leave_if_done<S: Store + 'static>(&self, session: &Session<S>) -> Outcome {
-        let is_done = self.is_leaving && session.with(|client, _| client.unresolved_count()) == 0;
-        if is_done { ControlFlow::Break(self.verdict()) } else { ControlFlow::Continue(()) }
+    fn leave_if_done(&self) -> Outcome {
+        if self.is_leaving && self.unsafe_lines.is_empty() {
+            ControlFlow::Break(self.verdict())
+        } else {
+            ControlFlow::Continue(())
+        }
     }
 
     fn verdict(&self) -> anyhow::Result<()> {
@@ -462,8 +462,16 @@ mod tests {
     #[test]
     fn a_line_without_connection_is_said_to_be_kept() {
         let stage = stage();
+        stage.welcomed();
+        assert!(stage.happens(Event::Lost).is_continue());
+        stage.said();
         stage.types(None, "hello");
-        assert_eq!(stage.said(), "#1 → bob: hello (kept until there is a connection)\n");
+        stage.welcomed();
+        assert_eq!(
+            stage.said(),
+            "#1 → bob: hello (kept until there is a connection)\n\
+             — connected again to gateway:1 as alice, 1 line on its way —\n"
+        );
     }
 
     #[test]
@@ -495,7 +503,10 @@ mod tests {
         for (event, is_good) in [(accepted(1, SafeBy::Stored), true), (refused(1, true), false)] {
             let stage = stage();
             stage.welcomed();
+            stage.types(None, "one");
+            stage.types(None, "two");
             stage.conversation.state.borrow_mut().is_leaving = true;
+            assert!(stage.happens(accepted(2, SafeBy::Stored)).is_continue());
             match stage.happens(event) {
                 ControlFlow::Break(result) => assert_eq!(result.is_ok(), is_good),
                 ControlFlow::Continue(()) => panic!("nothing more will come"),
