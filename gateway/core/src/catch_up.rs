@@ -5,7 +5,7 @@ use wire::{Code, DeviceNo, Frame};
 
 use crate::device::Phase;
 use crate::envelope::{UserRef, split};
-use crate::event::{Now, Outputs};
+use crate::event::{Notice, Now, Output, Outputs};
 use crate::fault::Fault;
 use crate::outbox::write;
 use crate::shard::Shard;
@@ -24,7 +24,7 @@ impl Shard {
         let Some(conn) = device.session.filter(|_| device.phase == Phase::Lagging && device.reading.is_none()) else {
             return;
         };
-        if self.sessions.get(conn).is_none_or(|session| session.is_blocked) {
+        if self.is_draining || self.sessions.get(conn).is_none_or(|session| session.is_blocked) {
             return;
         }
         if let Some((_, newest, _)) = self.log.span(inbox).filter(|(_, newest, _)| *newest > device.sent)
@@ -75,7 +75,10 @@ impl Shard {
         device.reading = None;
         let Some(conn) = device.session else { return };
         if failed {
-            return self.close(now, conn, Code::Internal, out);
+            out.list.push(Output::Notice(Notice::ReadFailed));
+            if entries.is_empty() {
+                return self.close(now, conn, Code::Internal, out);
+            }
         }
         if entries.is_empty() {
             device.on_skipped(reach);
@@ -101,7 +104,7 @@ impl Shard {
             self.counters.delivered += 1;
         }
         self.on_cursor_moved(now, to, device_no);
-        if !is_out_of_credit {
+        if !is_out_of_credit && !failed {
             self.catch_up(now, to, device_no, out); // Otherwise DELIVER_ACK or CREDIT comes back to it.
         }
     }

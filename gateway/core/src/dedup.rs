@@ -74,11 +74,17 @@ impl SendWindow {
         self.highest = self.highest.max(highest);
     }
 
+    /// Whether something below `lowest` has no outcome yet: then nobody can have heard one.
+    pub(crate) fn is_undecided_below(&self, lowest: Counter) -> bool {
+        let below = self.index(lowest).unwrap_or(0).min(self.slots.len());
+        self.slots.range(..below).any(|slot| matches!(slot, Slot::Pending(_)))
+    }
+
     /// Takes the number of a SEND. `Err` when it is not one the device may use now: below what it called resolved, more
-    /// than one above its highest, or too far ahead.
+    /// than one above its highest, too far ahead, or calling resolved what has no outcome yet.
     pub(crate) fn take(&mut self, counter: Counter, span: u8) -> Result<&mut Slot, ()> {
         let lowest = Counter(counter.0.checked_sub(u64::from(span)).ok_or(())?);
-        if counter < self.lowest || counter.0 > self.highest.0 + 1 {
+        if counter < self.lowest || counter.0 > self.highest.0 + 1 || self.is_undecided_below(lowest) {
             return Err(());
         }
         self.advance(lowest);

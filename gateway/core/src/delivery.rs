@@ -29,7 +29,13 @@ impl Shard {
         let known = self.users.find(parcel.to()).filter(|user| self.users.get(*user).highest > DeviceNo(0));
         let to = match (known, self.config.unknown_recipients) {
             (Some(user), _) => user,
-            (None, UnknownRecipients::Store) => self.users.intern(parcel.to()),
+            (None, UnknownRecipients::Store) => {
+                // Nobody is made known by a message that is refused.
+                if self.users.find(parcel.to()).is_none() && (self.ids.is_exhausted() || !self.has_room(&parcel)) {
+                    return self.report(origin, &parcel, Outcome::Refused(Code::StorageFull));
+                }
+                self.users.intern(parcel.to())
+            }
             (None, UnknownRecipients::Refuse) => {
                 let outcome = Outcome::Refused(Code::UnknownRecipient);
                 return self.report(origin, &parcel, outcome);
@@ -42,7 +48,7 @@ impl Shard {
     }
 
     /// Why a message cannot be taken, decided before anybody sees it.
-    fn refusal(&self, to: UserRef, parcel: &Parcel) -> Option<Code> {
+    pub(crate) fn refusal(&self, to: UserRef, parcel: &Parcel) -> Option<Code> {
         let user = self.users.get(to);
         if user.found.as_ref().is_some_and(|found| found.id_of(self.users.identity(parcel)).is_some()) {
             return None; // A retry of what is stored: nothing new is needed for it.
@@ -56,12 +62,15 @@ impl Shard {
         }
         let all_live = !user.devices.is_empty()
             && user.devices.iter().all(|device| is_ready(&self.sessions, device, parcel, &user.name));
-        match self.log.can_append(parcel.bytes.len()) {
-            Err(AppendError::NoSpace | AppendError::ReadOnly) if !all_live || self.is_draining => {
-                Some(Code::StorageFull)
-            }
-            _ => None,
-        }
+        // What nobody may ever confirm must not wait in memory without a bound, nor behind what cannot be stored.
+        let is_waiting = user.is_spill_queued || user.window.is_full();
+        let is_closed = !self.has_room(parcel) || user.is_spill_queued && !self.log_takes_messages();
+        (is_closed && (!all_live || is_waiting || self.is_draining)).then_some(Code::StorageFull)
+    }
+
+    /// Whether the log has room for a message, now or when its queue moves on.
+    fn has_room(&self, parcel: &Parcel) -> bool {
+        !matches!(self.log.can_append(parcel.bytes.len()), Err(AppendError::NoSpace | AppendError::ReadOnly))
     }
 
     /// Takes a message into an inbox. From here on it is not refused.
@@ -109,7 +118,11 @@ impl Shard {
         {
             return self.report(origin, &parcel, Outcome::Refused(code));
         }
-        self.keep_until_safe(now, to, Entry { id, parcel, origin, stage: Stage::Waiting, due_us: self.due(now) });
+        self.keep_until_safe(
+            now,
+            to,
+            Entry { id, parcel, origin, stage: Stage::Waiting, is_off_lane: false, due_us: self.due(now) },
+        );
     }
 
     /// Puts an entry into the window and decides whether it goes to the log now.
@@ -123,8 +136,7 @@ impl Shard {
         }
         let wants_log = user.devices.is_empty() || missing.any(|device| !device.is_live());
         user.window.push(entry);
-        let is_full = user.window.count() > WINDOW_COUNT_MAX || user.window.len() > WINDOW_LEN_MAX;
-        if wants_log || is_full || self.is_draining {
+        if wants_log || user.window.is_full() || self.is_draining {
             self.spill(to, id);
         } else {
             self.set_confirm_timer(now, to);
@@ -167,7 +179,7 @@ impl Shard {
         if let Some(device) = user.device(device_no) {
             let cursor = device.cursor;
             // A cursor is worth a record only while the log holds entries of the inbox: without one they would come again.
-            if is_kept && !std::mem::replace(&mut device.is_cursor_due, true) {
+            if is_kept && cursor > device.recorded_cursor && !std::mem::replace(&mut device.is_cursor_due, true) {
                 self.cursor_timers.push_back((now.mono_us + CURSOR_DELAY_US, to, device_no));
             }
             user.confirmed = user.confirmed.max(cursor);
@@ -196,7 +208,7 @@ impl Shard {
     pub(crate) fn release(&mut self, to: UserRef) {
         let user = self.users.get_mut(to);
         user.release_found();
-        let Some(floor) = user.floor() else { return };
+        let floor = user.floor();
         self.log.release(Users::inbox(to), floor, &mut self.ops, &mut self.events);
     }
 
@@ -220,7 +232,7 @@ impl Shard {
             return;
         };
         let mut encoded = None;
-        for device in &self.users.get(to).devices {
+        for device in self.users.get(to).devices.iter().filter(|device| device.is_live()) {
             let Some(conn) = device.session.filter(|conn| {
                 self.sessions.get(*conn).is_some_and(|session| session.ready().is_some() && !session.is_blocked)
             }) else {
@@ -237,7 +249,8 @@ impl Shard {
 
     /// Tells the sender's home what became of a message.
     pub(crate) fn report(&mut self, origin: Origin, parcel: &Parcel, outcome: Outcome) {
-        self.outcomes.push_back(Report { origin, mid: parcel.mid, len: parcel.size(), outcome });
+        let room = (outcome != Outcome::Accepted).then_some(parcel.size());
+        self.outcomes.push_back(Report { origin, mid: parcel.mid, room, outcome });
     }
 
     /// Whether the log takes messages.
@@ -249,7 +262,8 @@ impl Shard {
 /// The outcome of an entry that became safe.
 pub(crate) fn safe(entry: &Entry, by: SafeBy) -> Report {
     let outcome = Outcome::Safe { by, id: entry.id };
-    Report { origin: entry.origin, mid: entry.parcel.mid, len: entry.parcel.size(), outcome }
+    let room = (!entry.is_off_lane).then_some(entry.parcel.size());
+    Report { origin: entry.origin, mid: entry.parcel.mid, room, outcome }
 }
 
 /// Whether a device takes this entry at once, or needs no delivery of it.
@@ -259,9 +273,5 @@ fn is_ready(sessions: &Sessions, device: &Device, parcel: &Parcel, user: &str) -
         || device.is_live() && device.has_credit(parcel.size()) && device.session.is_some_and(takes_bytes)
 }
 
-/// Entries a live window holds before its oldest go to the log.
-const WINDOW_COUNT_MAX: usize = 256;
-/// And their bytes.
-const WINDOW_LEN_MAX: usize = 1 << 20;
 /// How long a cursor may wait for its record.
 const CURSOR_DELAY_US: u64 = 1_000_000;

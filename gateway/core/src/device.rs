@@ -53,6 +53,8 @@ pub(crate) struct Device {
     pub(crate) record: Lsn,
     /// The newest record of its cursor.
     pub(crate) cursor_record: Option<Lsn>,
+    /// The cursor in its newest record.
+    pub(crate) recorded_cursor: Id,
     /// Whether a cursor record is due.
     pub(crate) is_cursor_due: bool,
     /// Whether its purge is on the way to the disk: no later record may bring it back.
@@ -78,6 +80,7 @@ impl Device {
             away_since_us: 0,
             record,
             cursor_record: None,
+            recorded_cursor: cursor,
             is_cursor_due: false,
             is_purging: false,
         }

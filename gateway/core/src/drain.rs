@@ -26,7 +26,8 @@ impl Shard {
 
     /// Once nothing that was accepted is unsafe, or the disk can make nothing safe: GOAWAY to all.
     pub(crate) fn finish_drain(&mut self, now: Now, out: &mut Outputs) {
-        let is_stored = self.commits.is_empty() && (self.spills.is_empty() || !self.log_takes_messages());
+        let is_stored =
+            self.commits.is_empty() && (!self.log_takes_messages() || self.spills.is_empty() && self.purges.is_empty());
         let is_done = is_stored && self.router.is_idle() && self.log.is_idle() && self.acks.is_empty();
         if !self.is_draining || self.is_drained || !is_done {
             return;

@@ -68,8 +68,8 @@ pub enum Envelope {
         origin: UserRef,
         /// As in the message.
         mid: Mid,
-        /// Bytes of the parcel: what comes free of the bound on the lane.
-        len: u32,
+        /// The room on the lane that comes free with it, in bytes of the parcel: once a message.
+        room: Option<u32>,
         /// What became of it.
         outcome: Outcome,
     },
@@ -80,6 +80,9 @@ pub enum Envelope {
 pub enum Outcome {
     /// It can no longer be refused; safety follows.
     Accepted,
+    /// The disk takes nothing now: it waits where it is, and not on the lane. Safety follows when the disk, or the last
+    /// device, allows.
+    Held,
     /// It is safe; nothing follows.
     Safe {
         /// How.

@@ -197,6 +197,9 @@ pub enum Notice {
     },
     /// What the log can do has changed.
     Log(LogState),
+    /// Stored entries of an inbox could not be read. What was read of them is delivered; the device that asked is
+    /// disconnected when nothing could be, and asks again when it is back.
+    ReadFailed,
     /// A batch could not be stored; its messages go back to where they waited.
     CommitFailed(storage::DiskError),
 }

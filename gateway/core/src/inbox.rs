@@ -37,6 +37,8 @@ pub(crate) struct Entry {
     pub(crate) parcel: Parcel,
     pub(crate) origin: Origin,
     pub(crate) stage: Stage,
+    /// Whether its room on the lane was given back before it was safe.
+    pub(crate) is_off_lane: bool,
     /// When it goes to the log if not confirmed by then.
     pub(crate) due_us: u64,
 }
@@ -62,9 +64,9 @@ impl Window {
         self.entries.len()
     }
 
-    /// Bytes of names and bodies.
-    pub(crate) fn len(&self) -> usize {
-        self.len
+    /// Whether it holds as much as a window may before its entries go to the log.
+    pub(crate) fn is_full(&self) -> bool {
+        self.entries.len() >= COUNT_MAX || self.len >= LEN_MAX
     }
 
     /// The entries above `id`.
@@ -78,19 +80,25 @@ impl Window {
         self.up_to_mut(up_to).filter(|entry| entry.stage != Stage::Settled)
     }
 
-    /// Entries that are only in memory, up to and with `up_to`, in order.
+    /// Entries that are only in memory, up to and with `up_to`, in order. Cost: what stands behind the last appended one.
     pub(crate) fn waiting_mut(&mut self, up_to: Id) -> impl DoubleEndedIterator<Item = &mut Entry> {
-        self.up_to_mut(up_to).filter(|entry| entry.stage == Stage::Waiting)
-    }
-
-    fn up_to_mut(&mut self, up_to: Id) -> impl DoubleEndedIterator<Item = &mut Entry> {
-        let end = self.entries.partition_point(|entry| entry.id <= up_to);
-        self.entries.range_mut(..end)
+        let begin = self.first_waiting_index();
+        let end = self.entries.partition_point(|entry| entry.id <= up_to).max(begin);
+        self.entries.range_mut(begin..end).filter(|entry| entry.stage == Stage::Waiting)
     }
 
     /// The first entry that is only in memory.
     pub(crate) fn first_waiting(&self) -> Option<&Entry> {
-        self.entries.iter().find(|entry| entry.stage == Stage::Waiting)
+        self.entries.range(self.first_waiting_index()..).find(|entry| entry.stage == Stage::Waiting)
+    }
+
+    fn first_waiting_index(&self) -> usize {
+        self.entries.iter().rposition(|entry| matches!(entry.stage, Stage::Appended(_))).map_or(0, |index| index + 1)
+    }
+
+    fn up_to_mut(&mut self, up_to: Id) -> impl Iterator<Item = &mut Entry> {
+        let end = self.entries.partition_point(|entry| entry.id <= up_to);
+        self.entries.range_mut(..end)
     }
 
     /// The newest entry's id.
@@ -116,5 +124,9 @@ impl Window {
     }
 }
 
+/// Entries of a live window.
+const COUNT_MAX: usize = 256;
+/// And their bytes.
+const LEN_MAX: usize = 1 << 20;
 /// Entries whose room an empty window keeps, so that a chat does not allocate at each message.
 const KEPT_CAPACITY: usize = 8;

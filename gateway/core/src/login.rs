@@ -100,7 +100,12 @@ impl Shard {
         let Some(device) = known.filter(|device| device.incarnation == login.incarnation) else {
             return self.register(now, conn, user, login, out);
         };
-        if device.sending.highest() > login.highest_sent {
+        if device.is_purging {
+            // In a moment it is gone; then it registers anew.
+            let soon = GoAway { slot_start_ms: 100, slot_len_ms: 1_000, ..GoAway::of(Code::Busy) };
+            return write_goaway(out, conn, soon);
+        }
+        if device.sending.highest() > login.highest_sent || device.sending.is_undecided_below(login.lowest_unresolved) {
             return write_goaway(out, conn, GoAway::of(Code::NewIncarnation));
         }
         let device_no = device.no;
@@ -163,7 +168,7 @@ impl Shard {
     ) {
         self.close(now, conn, Code::LoggedOut, out);
         if forget {
-            self.purge(user, device_no);
+            self.forget(user, device_no);
         }
     }
 

@@ -110,6 +110,7 @@ impl Shard {
             device.on_absent(now.mono_us);
             device.sent = device.cursor;
             device.durable_cursor = device.cursor;
+            device.recorded_cursor = device.cursor;
         }
         self.release(user);
     }

@@ -20,15 +20,17 @@ impl Shard {
     /// Gives a device its number. It counts as registered at once; WELCOME waits until that is durable.
     pub(crate) fn register(&mut self, now: Now, conn: ConnId, user_ref: UserRef, login: Box<Login>, out: &mut Outputs) {
         let user = self.users.get_mut(user_ref);
-        let staying = user.devices.iter().filter(|device| device.name != login.device).count();
-        if staying >= DEVICE_COUNT_MAX {
+        let is_staying = |device: &&Device| device.name != login.device && !device.is_purging;
+        if user.devices.iter().filter(is_staying).count() >= DEVICE_COUNT_MAX {
             let away = user.devices.iter().filter(|device| device.phase == Phase::Absent);
-            let longest = away.min_by_key(|device| device.away_since_us);
+            let longest = away.filter(is_staying).min_by_key(|device| device.away_since_us);
             let Some(evicted) = longest.filter(|device| now.mono_us - device.away_since_us >= EVICT_AFTER_US) else {
                 return write_goaway(out, conn, GoAway::of(Code::TooManyDevices));
             };
             let evicted = evicted.no;
-            self.purge(user_ref, evicted);
+            if let Err(error) = self.purge(user_ref, evicted) {
+                return write_goaway(out, conn, GoAway::of(no_room(error)));
+            }
         }
         let is_planted = self.planted.is(Fault::NewDeviceAtHead);
         let user = self.users.get_mut(user_ref);
@@ -47,10 +49,7 @@ impl Shard {
         };
         let lsn = match self.log.append(Users::inbox(user_ref), &record) {
             Ok(lsn) => lsn,
-            Err(AppendError::QueueFull) => return write_goaway(out, conn, GoAway::of(Code::Busy)),
-            Err(AppendError::NoSpace | AppendError::ReadOnly) => {
-                return write_goaway(out, conn, GoAway::of(Code::StorageFull));
-            }
+            Err(error) => return write_goaway(out, conn, GoAway::of(no_room(error))),
         };
         user.highest = device_no;
         let mut device = Device::new(device_no, login.device.clone(), login.incarnation, cursor, lsn);
@@ -93,20 +92,34 @@ impl Shard {
         self.remove_device(user, device_no);
     }
 
-    /// Writes down that a device is gone. Until that is durable the device counts.
-    pub(crate) fn purge(&mut self, user_ref: UserRef, device_no: DeviceNo) {
+    /// Writes down that a device is gone. Until that is durable the device counts. Without room in the log nothing happens.
+    fn purge(&mut self, user_ref: UserRef, device_no: DeviceNo) -> Result<(), AppendError> {
         let user = self.users.get_mut(user_ref);
+        let record = Record::Purge { user: user.name.as_name(), device_no, highest: user.highest };
+        let lsn = self.log.append(Users::inbox(user_ref), &record)?;
         if let Some(device) = user.device(device_no) {
             device.is_purging = true;
         }
-        let record = Record::Purge { user: user.name.as_name(), device_no, highest: user.highest };
-        // Without room the device simply stays: whoever asked may ask again.
-        if let Ok(lsn) = self.log.append(Users::inbox(user_ref), &record) {
-            if let Some(old) = user.highest_record.replace(lsn) {
-                self.state_records.remove(&(old, user_ref, NOBODY));
+        let old = user.highest_record.replace(lsn);
+        self.replace_state(old, lsn, user_ref, NOBODY);
+        self.commits.push_back((lsn, Commit::Purge(user_ref, device_no)));
+        Ok(())
+    }
+
+    /// A device asked to be forgotten: as soon as the log has room for it.
+    pub(crate) fn forget(&mut self, user: UserRef, device_no: DeviceNo) {
+        self.purges.push_back((user, device_no));
+        self.retry_purges();
+    }
+
+    /// Writes down what found no room before.
+    pub(crate) fn retry_purges(&mut self) {
+        while let Some((user, device_no)) = self.purges.front().copied() {
+            let is_due = self.users.get_mut(user).device(device_no).is_some_and(|device| !device.is_purging);
+            if is_due && self.purge(user, device_no).is_err() {
+                return;
             }
-            self.state_records.insert((lsn, user_ref, NOBODY));
-            self.commits.push_back((lsn, Commit::Purge(user_ref, device_no)));
+            self.purges.pop_front();
         }
     }
 
@@ -129,6 +142,14 @@ impl Shard {
         user.confirmed = user.confirmed.max(device.cursor);
         self.settle_confirmed(user_ref, Id(u64::MAX));
         self.release(user_ref);
+    }
+}
+
+/// What a client is told whose record finds no room.
+fn no_room(error: AppendError) -> Code {
+    match error {
+        AppendError::QueueFull => Code::Busy,
+        AppendError::NoSpace | AppendError::ReadOnly => Code::StorageFull,
     }
 }
 

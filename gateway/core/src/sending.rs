@@ -33,10 +33,7 @@ impl Shard {
         match device.sending.take(counter, send.span) {
             Err(()) => self.close(now, conn, Code::BadMid, out),
             Ok(Slot::Unknown) => self.offer(now, conn, user, send, out),
-            Ok(Slot::Pending(_)) => {
-                self.counters.retries += 1;
-                self.make_copy(now, user, send.mid, out);
-            }
+            Ok(Slot::Pending(_)) => self.counters.retries += 1,
             Ok(&mut Slot::Safe { by, self_id }) => {
                 self.counters.retries += 1;
                 self.acks.push((conn, SendAck { counter, safe_by: by, self_id }));
@@ -61,7 +58,14 @@ impl Shard {
         if let Some(code) = refusal {
             return self.refuse(user, send.mid, code, out);
         }
-        let parcel = Parcel::pack(self.users.get(user).name.as_name(), send);
+        let sender = self.users.get(user);
+        let parcel = Parcel::pack(sender.name.as_name(), send);
+        // The copy for the other devices cannot be refused once the recipient has the message.
+        if sender.devices.len() > 1
+            && let Some(code) = self.refusal(user, &parcel)
+        {
+            return self.refuse(user, send.mid, code, out);
+        }
         let to = home(&self.config.key, self.config.shard_count, send.to.as_str());
         if self.router.admit(to, parcel.size()) {
             self.dispatch(now, user, to, parcel, out);
@@ -110,12 +114,13 @@ impl Shard {
         from: ShardIndex,
         user: UserRef,
         mid: Mid,
-        len: u32,
+        room: Option<u32>,
         outcome: Outcome,
         out: &mut Outputs,
     ) {
         match outcome {
-            Outcome::Accepted => return self.make_copy(now, user, mid, out),
+            Outcome::Held => {}
+            Outcome::Accepted => self.make_copy(now, user, mid, out),
             Outcome::Refused(code) => self.refuse(user, mid, code, out),
             Outcome::Safe { by, id } => {
                 if let Some(pending) = self.pending_mut(user, mid) {
@@ -128,8 +133,10 @@ impl Shard {
                 self.acknowledge_if_safe(user, mid);
             }
         }
-        self.router.on_outcome(from, 1, len);
-        self.resume_stalled(now, from, out);
+        if let Some(len) = room {
+            self.router.on_outcome(from, 1, len);
+            self.resume_stalled(now, from, out);
+        }
     }
 
     /// The self-copy is safe.
@@ -142,17 +149,24 @@ impl Shard {
 
     /// Makes the copy for the sender's other devices, once: the recipient's shard can no longer refuse.
     fn make_copy(&mut self, now: Now, user: UserRef, mid: Mid, out: &mut Outputs) {
-        if self.ids.is_exhausted() {
-            return; // A retry comes back to it.
+        let must_wait = self.ids.is_exhausted() || !self.copies.is_empty();
+        let Some(pending) = self.pending_mut(user, mid) else { return };
+        if must_wait && matches!(pending.copy, SelfCopy::Held(_)) {
+            // In order: a later copy must not overtake this one.
+            return self.copies.push_back((user, mid));
         }
-        let Some(pending) = self.pending_mut(user, mid) else {
-            return;
-        };
         if let SelfCopy::Held(_) = pending.copy
             && let SelfCopy::Held(parcel) = std::mem::replace(&mut pending.copy, SelfCopy::Waiting)
         {
             let origin = Origin { shard: self.config.shard, user, is_copy: true };
             self.accept(now, user, origin, false, *parcel, out);
+        }
+    }
+
+    /// Ids can be given again: the copies that waited for them, in order.
+    pub(crate) fn retry_copies(&mut self, now: Now, out: &mut Outputs) {
+        for (user, mid) in std::mem::take(&mut self.copies) {
+            self.make_copy(now, user, mid, out);
         }
     }
 

@@ -55,6 +55,10 @@ pub struct Shard {
     /// Records of devices and cursors that hold today's state, oldest first.
     pub(crate) state_records: BTreeSet<(Lsn, UserRef, DeviceNo)>,
     pub(crate) rewrite: Option<Rewrite>,
+    /// Devices to be forgotten whose record found no room in the log.
+    pub(crate) purges: VecDeque<(UserRef, DeviceNo)>,
+    /// Self-copies that wait for ids.
+    pub(crate) copies: VecDeque<(UserRef, Mid)>,
     /// The reservation that was asked for last.
     pub(crate) reserve_asked: Id,
 
@@ -71,7 +75,7 @@ pub struct Shard {
 pub(crate) struct Report {
     pub(crate) origin: Origin,
     pub(crate) mid: Mid,
-    pub(crate) len: u32,
+    pub(crate) room: Option<u32>,
     pub(crate) outcome: Outcome,
 }
 
@@ -106,6 +110,8 @@ impl Shard {
             next_read: 0,
             state_records: BTreeSet::new(),
             rewrite: None,
+            purges: VecDeque::new(),
+            copies: VecDeque::new(),
             reserve_asked: Id::NONE,
             acks: Vec::new(),
             outcomes: VecDeque::new(),
@@ -169,13 +175,13 @@ impl Shard {
     /// Follows up what the input caused inside this shard, and hands out what the disk is to do.
     fn settle(&mut self, now: Now, out: &mut Outputs) {
         loop {
-            if let Some(Report { origin, mid, len, outcome }) = self.outcomes.pop_front() {
+            if let Some(Report { origin, mid, room, outcome }) = self.outcomes.pop_front() {
                 if origin.is_copy {
                     self.on_copy_outcome(origin.user, mid, outcome);
                 } else if origin.shard == self.config.shard {
-                    self.on_outcome(now, origin.shard, origin.user, mid, len, outcome, out);
+                    self.on_outcome(now, origin.shard, origin.user, mid, room, outcome, out);
                 } else {
-                    let envelope = Envelope::Outcome { origin: origin.user, mid, len, outcome };
+                    let envelope = Envelope::Outcome { origin: origin.user, mid, room, outcome };
                     out.list.push(Output::Forward { to: origin.shard, envelope });
                 }
             } else if !self.events.is_empty() {
@@ -253,14 +259,15 @@ impl Shard {
                 self.router.on_outcome(from, count, len);
                 self.resume_stalled(now, from, out);
             }
-            Envelope::Outcome { origin, mid, len, outcome } => {
-                self.on_outcome(now, from, origin, mid, len, outcome, out);
+            Envelope::Outcome { origin, mid, room, outcome } => {
+                self.on_outcome(now, from, origin, mid, room, outcome, out);
             }
         }
     }
 
     fn on_turn_end(&mut self, now: Now, out: &mut Outputs) {
         self.retry_spills(now);
+        self.retry_purges();
         self.rewrite_some();
         self.write_acks(out);
         for (to, count, len) in self.router.drain_taken() {

@@ -1,15 +1,15 @@
 //! What goes to the log, what comes of it, and what comes back from it to devices that are behind. Step 7b of the walk.
 
-use storage::{LogEvent, LogState, Lsn, Message, Record};
+use storage::{AppendError, LogEvent, LogState, Lsn, Message, Record};
 use wire::frame::SafeBy;
 use wire::{DeviceNo, Id};
 
 use crate::delivery::safe;
-use crate::envelope::{Parcel, UserRef, split};
+use crate::envelope::{Outcome, Parcel, UserRef, split};
 use crate::event::{Notice, Now, Output, Outputs};
 use crate::fault::Fault;
 use crate::inbox::Stage;
-use crate::shard::Shard;
+use crate::shard::{Report, Shard};
 use crate::user::Users;
 
 /// What a record on its way to the disk is for.
@@ -56,7 +56,7 @@ impl Shard {
 
     /// Tries again what found no room in the log, in the order in which it came.
     pub(crate) fn retry_spills(&mut self, now: Now) {
-        while let Some(user) = self.spills.front().copied().filter(|_| self.log_takes_messages()) {
+        while let Some(user) = self.spills.front().copied() {
             if !self.append_waiting(user) {
                 break;
             }
@@ -80,8 +80,13 @@ impl Shard {
                 continue;
             }
             let record = Record::Message(as_message(user.name.as_name(), entry.id, &entry.parcel));
-            let Ok(lsn) = self.log.append(Users::inbox(to), &record) else {
-                return false;
+            let lsn = match self.log.append(Users::inbox(to), &record) {
+                Ok(lsn) => lsn,
+                Err(AppendError::QueueFull) => return false,
+                Err(AppendError::NoSpace | AppendError::ReadOnly) => {
+                    self.take_off_lanes(to);
+                    return false;
+                }
             };
             entry.stage = Stage::Appended(lsn);
             self.commits.push_back((lsn, Commit::Message(to, entry.id)));
@@ -93,6 +98,16 @@ impl Shard {
         }
         user.window.pop_settled();
         true
+    }
+
+    /// The log takes nothing now. What waits for it must not keep others from their lanes meanwhile.
+    fn take_off_lanes(&mut self, to: UserRef) {
+        let user = self.users.get_mut(to);
+        let waiting = user.window.waiting_mut(user.spill_up_to);
+        for entry in waiting.filter(|entry| !entry.is_off_lane && !entry.origin.is_copy) {
+            self.outcomes.push_back(Report { outcome: Outcome::Held, ..safe(entry, SafeBy::Stored) });
+            entry.is_off_lane = true;
+        }
     }
 
     /// Entries that waited too long for their confirmation go to the log.
@@ -131,23 +146,29 @@ impl Shard {
             }
             LogEvent::Refused { first, last, error } => {
                 out.list.push(Output::Notice(Notice::CommitFailed(error)));
-                // Everything behind the failed batch was refused with it, so order is kept when it is appended again.
-                let mut refused = Vec::new();
-                while let Some((_, commit)) = self.commits.pop_front_if(|(lsn, _)| *lsn <= last) {
-                    refused.push(commit);
-                }
-                debug_assert!(first <= last);
+                // The log refuses everything behind the first record that it refuses, so order is kept when it is appended
+                // again; what is before may still be on its way.
+                let from = self.commits.partition_point(|(lsn, _)| *lsn < first);
+                let to = self.commits.partition_point(|(lsn, _)| *lsn <= last);
+                let refused: Vec<_> = self.commits.drain(from..to).map(|(_, commit)| commit).collect();
                 for commit in refused {
                     self.on_commit_refused(now, commit, out);
                 }
             }
             LogEvent::Read { token, entries, error } => self.on_read(now, token, &entries, error.is_some(), out),
-            LogEvent::Reserved { below } => self.ids.extend(below),
+            LogEvent::Reserved { below } => {
+                self.ids.extend(below);
+                self.retry_copies(now, out);
+            }
             LogEvent::Reclaimable { below } => self.rewrite = Some(Rewrite { below, under_way: 0 }),
             LogEvent::State(state) => {
                 out.list.push(Output::Notice(Notice::Log(state)));
                 if state == LogState::Ok {
                     self.retry_spills(now);
+                } else {
+                    for index in 0..self.spills.len() {
+                        self.take_off_lanes(self.spills[index]);
+                    }
                 }
             }
             event => self.on_recovery_event(now, event, out),
@@ -186,10 +207,18 @@ impl Shard {
                     if !std::mem::replace(&mut user.is_spill_queued, true) {
                         self.spills.push_back(to);
                     }
+                    if !self.log_takes_messages() {
+                        self.take_off_lanes(to);
+                    }
                 }
             }
             Commit::Register(user, device_no) => self.on_registration_failed(now, user, device_no, out),
-            Commit::Purge(user, device_no) => self.purge(user, device_no),
+            Commit::Purge(user, device_no) => {
+                if let Some(device) = self.users.get_mut(user).device(device_no) {
+                    device.is_purging = false;
+                }
+                self.purges.push_back((user, device_no));
+            }
             Commit::Cursor(user, device_no, _) => self.on_state_refused(user, device_no),
             Commit::Rewrite(user, device_no, _) => {
                 if let Some(rewrite) = &mut self.rewrite {

@@ -1,7 +1,7 @@
 //! Records that hold today's state of devices: cursors written down as they move, and everything written again before the
 //! segment it stands in goes.
 
-use storage::{Lsn, Record};
+use storage::{AppendError, Lsn, Record};
 use wire::{DeviceNo, Id};
 
 use crate::envelope::UserRef;
@@ -34,10 +34,12 @@ impl Shard {
         match self.log.append(Users::inbox(user_ref), &record) {
             Ok(lsn) => {
                 device.is_cursor_due = false;
+                device.recorded_cursor = id;
                 let old = device.cursor_record.replace(lsn);
                 self.replace_state(old, lsn, user_ref, device_no);
                 self.commits.push_back((lsn, Commit::Cursor(user_ref, device_no, id)));
             }
+            Err(AppendError::ReadOnly) => device.is_cursor_due = false,
             Err(_) => self.cursor_timers.push_back((now.mono_us + RETRY_US, user_ref, device_no)),
         }
     }
@@ -71,10 +73,8 @@ impl Shard {
         let cursor = user.device(device_no).map_or(Id::NONE, |device| device.cursor);
         let inbox = Users::inbox(user_ref);
         let result = match user.device(device_no) {
-            Some(device) if device.is_purging => {
-                self.forget_device_records(user_ref, device_no);
-                return true;
-            }
+            // Its records go when its purge is durable, and must not come behind that.
+            Some(device) if device.is_purging => return false,
             Some(device) => self.log.append(
                 inbox,
                 &Record::Device {
@@ -108,6 +108,9 @@ impl Shard {
             let old = self.users.get_mut(user_ref).highest_record.replace(REFUSED);
             self.replace_state(old, REFUSED, user_ref, NOBODY);
         } else {
+            if let Some(device) = self.users.get_mut(user_ref).device(device_no) {
+                device.recorded_cursor = device.durable_cursor;
+            }
             self.set_device_record(user_ref, device_no, REFUSED);
         }
     }

@@ -62,9 +62,9 @@ impl User {
         self.devices.iter_mut().rev().find(|device| device.name.as_device() == name)
     }
 
-    /// Up to here nobody wants the inbox's entries: the lowest cursor, once there is a device.
-    pub(crate) fn floor(&self) -> Option<Id> {
-        self.devices.iter().map(|device| device.cursor).min()
+    /// Up to here nobody wants the inbox's entries: the lowest cursor, or where the next device would start.
+    pub(crate) fn floor(&self) -> Id {
+        self.devices.iter().map(|device| device.cursor).min().unwrap_or(self.confirmed)
     }
 
     /// Up to here no crash brings the inbox's entries back.
