@@ -11,11 +11,11 @@ pub(crate) const BATCH_HEADER_LEN: usize = 32;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum BatchKind {
-    /// Records that somebody waits for.
+    /// Records.
     Data = 1,
     /// The end of the segment.
     Seal = 2,
-    /// Nothing that must be proven: it proves the batch before. Cursors may ride in it.
+    /// Nothing: it proves the batch before.
     Attest = 3,
 }
 

@@ -33,20 +33,21 @@ impl Log {
             self.writer.retry_at = None;
             self.want_spare(ops);
         }
-        if self.can_write() && (is_due(self.writer.attest_at) || is_due(self.writer.flush_at)) {
-            self.writer.attest_at = None;
+        if is_due(self.writer.flush_at) {
             self.writer.flush_at = None;
+            self.advance(ops);
+        }
+        if is_due(self.writer.attest_at) {
+            self.writer.attest_at = None;
             self.attest(ops);
         }
     }
 
+    /// Proves the last batch, where there is room for that besides what is queued.
     fn attest(&mut self, ops: &mut Vec<DiskOp>) {
-        if !self.queue.is_empty() {
-            self.advance(ops);
-        } else if let Some(open) = self.writer.open
-            && open.has_room(BATCH_HEADER_LEN, Room::All)
-            && !self.faults.skips_attest()
-        {
+        let len = self.queue.len() + BATCH_HEADER_LEN;
+        let has_room = self.writer.open.is_some_and(|open| open.has_room(len, Room::All));
+        if has_room && self.can_write() && !self.faults.skips_attest() {
             self.write_flight(FlightKind::Attest, None, ops);
         }
     }
@@ -66,8 +67,7 @@ impl Log {
         let room = if self.state == LogState::Full { Room::All } else { Room::Ordinary };
         match self.writer.open {
             Some(open) if open.has_room(len, room) => match self.queue.pop() {
-                Some(batch) if batch.is_urgent => self.write_flight(FlightKind::Data, Some(batch), ops),
-                Some(batch) => self.write_flight(FlightKind::Attest, Some(batch), ops),
+                Some(batch) => self.write_flight(FlightKind::Data, Some(batch), ops),
                 None => self.write_flight(FlightKind::Header, None, ops),
             },
             _ if !self.segments.has_spare() => {

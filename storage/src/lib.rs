@@ -24,6 +24,7 @@ mod recovery;
 mod replay;
 mod reservation;
 mod rotate;
+mod salvage;
 mod scan;
 mod segment;
 mod segments;

@@ -2,15 +2,16 @@
 
 use crate::batch::{BATCH_HEADER_LEN, BatchHeader, BatchKind};
 use crate::chain::Link;
-use crate::codec::{aligned, to_u32, to_usize};
+use crate::codec::{to_u32, to_usize};
 use crate::disk::{DiskOp, DiskOpKind, File};
 use crate::event::{LogEvent, Place};
-use crate::layout::{self, BadRecord, Decoded};
+use crate::layout::{self, Decoded};
 use crate::log::Log;
 use crate::ops::Purpose;
 use crate::queue::BATCH_LEN_MAX;
 use crate::record::{Lsn, Record};
 use crate::recovery::{CHUNK_LEN, Phase, Recovery, Unusable, newer};
+use crate::salvage::{self, UnknownType};
 use crate::scan::{Scan, Step};
 use crate::segment::{HEADER_LEN, Previous};
 use crate::segments::Segment;
@@ -61,7 +62,7 @@ impl Log {
                     self.recovery_read(recovery, File::Segment(link.generation), offset.into(), CHUNK_LEN, ops);
                     return Ok(());
                 }
-                Step::Batch { header, batch, offset, bad_from } => {
+                Step::Batch { header, batch, offset, is_sound, bad_from } => {
                     let expected = recovery.expected.unwrap_or(header.first);
                     // Between good batches numbers are missing where records were refused. Only in front of the first one may the
                     // end of the segment before be lost without a trace: if there is no header to tell it.
@@ -72,7 +73,14 @@ impl Log {
                     }
                     recovery.expected = Some(Lsn(header.first.0 + u64::from(header.count)));
                     let bytes = scan.bytes(batch);
+                    let event_count = events.len();
                     self.tell(&link, &header, offset, bytes, events)?;
+                    if !is_sound
+                        && !events.iter().skip(event_count).any(|event| matches!(event, LogEvent::Damage { .. }))
+                    {
+                        let (file, lost) = (File::Segment(link.generation), (header.first, header.first));
+                        events.push(LogEvent::Damage { file, offset: offset.into(), lost });
+                    }
                     if link.is_newest {
                         recovery.tail = Some((offset, bytes.to_vec()));
                         recovery.is_sealed = header.kind == BatchKind::Seal;
@@ -203,7 +211,7 @@ impl Log {
         }
     }
 
-    /// Tells the records of a good batch.
+    /// Tells the records of a batch, and which are lost.
     fn tell(
         &self,
         link: &Link,
@@ -213,24 +221,15 @@ impl Log {
         events: &mut Vec<LogEvent>,
     ) -> Result<(), Unusable> {
         let file = File::Segment(link.generation);
-        let seed = self.seed(link.generation);
-        let mut at = BATCH_HEADER_LEN;
-        for number in 0..u64::from(header.count) {
-            let lsn = Lsn(header.first.0 + number);
-            match layout::decode(batch.get(at..).unwrap_or_default(), seed) {
-                Ok(found) => {
-                    events.push(found_event(link, offset + to_u32(at), lsn, &found));
-                    at += aligned(to_usize(found.len));
-                }
-                Err(BadRecord::Unknown) => return Err(newer(file)),
-                Err(BadRecord::Invalid | BadRecord::Short(_)) => {
-                    let end = Lsn(header.first.0 + u64::from(header.count));
-                    events.push(LogEvent::Damage { file, offset: (offset + to_u32(at)).into(), lost: (lsn, end) });
-                    return Ok(());
-                }
-            }
-        }
-        Ok(())
+        let lsn = |index: u32| Lsn(header.first.0 + u64::from(index));
+        salvage::records(batch, header.count, self.seed(link.generation), |at, record| {
+            let offset = offset + to_u32(at);
+            events.push(match record {
+                Ok(found) => found_event(link, offset, lsn(found.index), found),
+                Err(lost) => LogEvent::Damage { file, offset: offset.into(), lost: (lsn(lost.start), lsn(lost.end)) },
+            });
+        })
+        .map_err(|UnknownType| newer(file))
     }
 }
 

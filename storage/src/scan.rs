@@ -1,4 +1,7 @@
-//! Walks the batches of one segment, from chunks as they are read; looks behind a bad place for the next good batch.
+//! Walks the batches of one segment, from chunks as they are read; looks behind a bad place for the next batch.
+//!
+//! A bad place is damage if it is known to have been durable, from elsewhere or from a good batch behind it, else the rest of a
+//! torn write. As long as nobody knows it is a doubt.
 
 use std::ops::Range;
 
@@ -22,9 +25,11 @@ pub(crate) struct Scan {
     limit: u32,
     /// Everything below this had been durable, says somebody else than the segment itself.
     synced: u32,
-    /// Where a batch was bad, until a good one is found behind it.
+    /// Where bytes are damaged, until a batch is found behind them.
     bad_from: Option<u32>,
-    /// There was more than zeros.
+    /// Where no batch is, as long as nothing says whether there was one or a write was torn.
+    doubt: Option<u32>,
+    /// There, something other than the stop behind each batch.
     is_torn: bool,
     /// Bytes of the file from `start` on.
     buffer: Vec<u8>,
@@ -38,9 +43,9 @@ pub(crate) struct Scan {
 pub(crate) enum Step {
     /// More bytes, from this offset on.
     More(u32),
-    /// A good batch: which bytes of the buffer it has, and where it begins in the file. `bad_from` says where bytes before it are
-    /// damaged.
-    Batch { header: BatchHeader, batch: Range<usize>, offset: u32, bad_from: Option<u32> },
+    /// A batch: which bytes of the buffer it has, and where it begins in the file. If it is not sound, only its header is, and
+    /// maybe some of its records. `bad_from` says where bytes before it are damaged.
+    Batch { header: BatchHeader, batch: Range<usize>, offset: u32, is_sound: bool, bad_from: Option<u32> },
     /// No further batch. `at` is where the last one ends; `is_bad` if there would be room for another; `is_torn` if what begins
     /// there is not even the stop that is written behind each batch.
     End { at: u32, is_bad: bool, is_torn: bool },
@@ -57,6 +62,7 @@ impl Scan {
             limit,
             synced,
             bad_from: None,
+            doubt: None,
             is_torn: false,
             buffer: Vec::new(),
             start: HEADER_LEN,
@@ -106,34 +112,70 @@ impl Scan {
     /// The next thing found.
     pub(crate) fn step(&mut self, expected: Lsn) -> Step {
         loop {
-            match self.batch_here(expected) {
+            let here = match self.batch_here(expected) {
+                Ok(here) => here,
                 Err(more) => return more,
-                Ok(Some((header, batch))) => {
-                    let offset = self.at;
-                    self.at += header.len;
-                    if header.kind == BatchKind::Seal {
-                        self.limit = self.at;
+            };
+            if let Some((header, batch)) = here {
+                let is_sound = is_sound(self.bytes(batch.clone()), self.seed);
+                match self.doubt {
+                    None if is_sound || self.is_certain() => return self.take(header, batch, is_sound),
+                    Some(place) if is_sound && header.synced > place => {
+                        self.go_back(place, header.synced);
+                        continue;
                     }
-                    self.is_torn = false;
-                    return Step::Batch { header, batch, offset, bad_from: self.bad_from.take() };
-                }
-                Ok(None) if self.is_exhausted() => return self.end(),
-                Ok(None) => {
-                    if self.bad_from.is_none() {
-                        self.bad_from = Some(self.at);
-                        self.is_torn = self.here().iter().take(BATCH_HEADER_LEN).any(|byte| *byte != 0);
-                        if self.stops_at_bad {
-                            return self.end();
-                        }
-                    }
-                    self.at += to_u32(ALIGN);
+                    _ => {}
                 }
             }
+            if self.is_exhausted() || self.stops_at_bad {
+                return self.end();
+            }
+            self.pass_over();
+        }
+    }
+
+    fn take(&mut self, header: BatchHeader, batch: Range<usize>, is_sound: bool) -> Step {
+        let offset = self.at;
+        self.at += header.len;
+        if header.kind == BatchKind::Seal {
+            self.limit = self.at;
+        }
+        Step::Batch { header, batch, offset, is_sound, bad_from: self.bad_from.take() }
+    }
+
+    /// Whether what is bad here was once good, and not the rest of a torn write.
+    fn is_certain(&self) -> bool {
+        self.bad_from.is_some() || self.at < self.synced
+    }
+
+    /// There is no batch here.
+    fn pass_over(&mut self) {
+        if self.doubt.is_none() && self.is_certain() {
+            self.bad_from.get_or_insert(self.at);
+        } else if self.doubt.is_none() {
+            self.doubt = Some(self.at);
+            self.is_torn = self.here().iter().take(BATCH_HEADER_LEN).any(|byte| *byte != 0);
+        }
+        self.at += to_u32(ALIGN);
+    }
+
+    /// A good batch behind a doubtful place settles the doubt: the walk goes on from there, and knows better.
+    fn go_back(&mut self, place: u32, synced: u32) {
+        self.synced = synced;
+        self.doubt = None;
+        self.is_torn = false;
+        self.at = place;
+        if place < self.start {
+            self.buffer.clear();
+            self.start = place;
+            self.is_at_end = false;
         }
     }
 
     fn end(&self) -> Step {
-        Step::End { at: self.bad_from.unwrap_or(self.at), is_bad: self.bad_from.is_some(), is_torn: self.is_torn }
+        let bad = self.bad_from.or(self.doubt);
+        let is_bad = bad.is_some() || !self.is_exhausted();
+        Step::End { at: bad.unwrap_or(self.at), is_bad, is_torn: self.is_torn }
     }
 
     /// What is left is shorter than a batch.
@@ -146,21 +188,15 @@ impl Scan {
         self.buffer.get(to_usize(self.at - self.start)..).unwrap_or_default()
     }
 
-    /// A good batch at `at`, and which bytes of the buffer it has.
+    /// A batch at `at` by its header, and which bytes of the buffer it has.
     fn batch_here(&self, expected: Lsn) -> Result<Option<(BatchHeader, Range<usize>)>, Step> {
         if !self.has(BATCH_HEADER_LEN)? {
             return Ok(None);
         }
         let at = to_usize(self.at - self.start);
-        let Some(header) = BatchHeader::decode(self.here(), self.seed, self.generation) else {
-            return Ok(None);
-        };
+        let header = BatchHeader::decode(self.here(), self.seed, self.generation);
+        let Some(header) = header.filter(|header| header.first >= expected) else { return Ok(None) };
         let len = to_usize(header.len);
-        if !self.has(len)? || !is_sound(&self.buffer[at..at + len], self.seed) || header.first < expected {
-            return Ok(None);
-        }
-        // Behind a bad place only what proves that the place was once good counts: else both are one torn write.
-        let is_proof = self.bad_from.is_none_or(|bad| header.synced > bad || self.synced > bad);
-        Ok(is_proof.then_some((header, at..at + len)))
+        Ok(self.has(len)?.then_some((header, at..at + len)))
     }
 }

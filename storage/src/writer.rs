@@ -24,9 +24,9 @@ pub(crate) struct Open {
 /// What is being written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FlightKind {
-    /// Records that somebody waits for.
+    /// Records.
     Data,
-    /// An attest batch, maybe with cursors.
+    /// An attest batch.
     Attest,
     /// A seal.
     Seal,
@@ -101,7 +101,7 @@ impl Room {
 }
 
 /// The reserve at the end of a segment: a sixteenth, at most this.
-const RESERVE_LEN_MAX: usize = 64 * 1024;
+const RESERVE_LEN_MAX: usize = 1024 * 1024;
 
 impl Open {
     pub(crate) fn has_room(&self, len: usize, room: Room) -> bool {
