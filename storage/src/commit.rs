@@ -142,6 +142,7 @@ impl Log {
             self.segments.insert(open.generation, Segment::new(open.len, open.base));
         }
         open.synced = open.end;
+        self.segments.get_mut(open.generation).expect("it was begun").end = open.end;
         self.writer.open = Some(open);
         self.writer.must_begin = false;
         let durable = Lsn(flight.next.0 - 1);

@@ -19,6 +19,15 @@ pub(crate) struct Group {
     pub(crate) count: u32,
 }
 
+/// A message that a scan of its segment found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) id: Id,
+    pub(crate) offset: u32,
+    /// Its link.
+    pub(crate) back: u32,
+}
+
 #[derive(Debug, Default)]
 struct Inbox {
     /// Ascending in generation and id, no overlap.
@@ -143,6 +152,33 @@ impl Index {
             entry.newest = group.last_id;
             entry.add(group, is_linked, change);
         }
+    }
+
+    /// The links of an inbox in a segment are broken: these are the messages that are left there, in their order.
+    pub(crate) fn mend(&mut self, inbox: InboxNo, generation: Generation, found: &[Found], change: GroupCount<'_>) {
+        let Some(entry) = self.find_mut(inbox) else { return };
+        let start = entry.groups.partition_point(|group| group.generation < generation);
+        let end = entry.groups.partition_point(|group| group.generation <= generation);
+        let broken: Vec<Group> = entry.groups.drain(start..end).collect();
+        let (Some(first), Some(last)) = (broken.first(), broken.last()) else { return };
+        let mut mended: Vec<Group> = Vec::new();
+        let wanted = found.iter().filter(|message| (first.first_id..=last.last_id).contains(&message.id));
+        for &Found { id, offset, back } in wanted.filter(|message| message.id > entry.floor) {
+            match mended.last_mut() {
+                Some(group) if group.last_id < id && group.last_offset == back => {
+                    (group.last_offset, group.last_id) = (offset, id);
+                    group.count += 1;
+                }
+                Some(group) if group.last_id >= id => {}
+                _ => mended.push(Group { generation, last_offset: offset, first_id: id, last_id: id, count: 1 }),
+            }
+        }
+        change(generation, i64::try_from(mended.len()).expect("groups fit in memory"));
+        change(generation, -i64::try_from(broken.len()).expect("groups fit in memory"));
+        let behind = entry.groups.split_off(start);
+        entry.groups.extend(mended);
+        entry.groups.extend(behind);
+        self.forget_if_empty(inbox);
     }
 
     /// Nobody wants anything up to and with `up_to`.

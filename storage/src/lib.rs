@@ -15,6 +15,7 @@ mod fault;
 mod index;
 mod layout;
 pub mod log;
+mod mend;
 mod ops;
 mod queue;
 mod reader;

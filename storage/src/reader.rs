@@ -10,6 +10,7 @@ use crate::event::LogEvent;
 use crate::index::Group;
 use crate::layout::{self, BadRecord, Decoded};
 use crate::log::Log;
+use crate::mend::Mend;
 use crate::ops::Purpose;
 use crate::record::{InboxNo, Message, Record, StoredMessage};
 use crate::trail::Trail;
@@ -21,20 +22,24 @@ const SPARSE_LEN: u32 = 8 * 1024;
 /// Inboxes whose trail is kept between reads.
 const TRAIL_COUNT_MAX: usize = 256;
 /// "Bad message": what file systems answer for a checksum that does not match.
-const EBADMSG: i32 = 74;
+pub(crate) const EBADMSG: i32 = 74;
 
 /// One read under way.
 #[derive(Debug)]
-struct Job {
-    inbox: InboxNo,
+pub(crate) struct Job {
+    pub(crate) inbox: InboxNo,
     /// The last entry that was read, or what the caller has.
     after: Id,
     count_left: u32,
     len_left: u32,
     entries: Vec<StoredMessage>,
-    group: Group,
-    user_crc: u32,
-    trail: Trail,
+    pub(crate) group: Group,
+    pub(crate) user_crc: u32,
+    /// A scan of the group's segment, because a link is broken.
+    pub(crate) mend: Option<Box<Mend>>,
+    /// That was done: a second broken link in the same segment ends the read.
+    pub(crate) is_mended: bool,
+    pub(crate) trail: Trail,
     walk: Option<Walk>,
     /// Bytes of the group's segment from `chunk_start` on.
     chunk: Vec<u8>,
@@ -57,15 +62,13 @@ struct Walk {
 /// What a job comes to.
 enum Progress {
     /// It needs `len` bytes from `offset`.
-    Need {
-        offset: u32,
-        len: u32,
-    },
+    Need { offset: u32, len: u32 },
     /// It has what was asked for.
     Done,
     /// It has all of this group.
     GroupDone,
-    Failed(DiskError),
+    /// There is no good message of the inbox where one should be.
+    Broken,
 }
 
 /// The reads under way, and the trails of earlier ones.
@@ -78,6 +81,14 @@ pub(crate) struct Reads {
 impl Reads {
     pub(crate) fn is_empty(&self) -> bool {
         self.jobs.is_empty()
+    }
+
+    pub(crate) fn forget_trail(&mut self, inbox: InboxNo) {
+        self.trails.remove(&inbox);
+    }
+
+    pub(crate) fn insert(&mut self, token: u64, job: Job) {
+        self.jobs.insert(token, job);
     }
 }
 
@@ -114,6 +125,8 @@ impl Log {
             trail: trail.unwrap_or_else(|| Trail::new(&group)),
             group,
             user_crc,
+            mend: None,
+            is_mended: false,
             walk: None,
             chunk: Vec::new(),
             chunk_start: 0,
@@ -133,42 +146,49 @@ impl Log {
     ) {
         let mut job = self.reads.jobs.remove(&token).expect("a read is under way");
         match result {
-            Ok(DiskData::Bytes(bytes)) => {
-                job.chunk = bytes;
-                self.go_on(token, job, ops, events);
-            }
+            Ok(DiskData::Bytes(bytes)) => match job.mend.take() {
+                Some(mend) => self.go_on_mending(token, job, mend, &bytes, ops, events),
+                None => {
+                    job.chunk = bytes;
+                    self.go_on(token, job, ops, events);
+                }
+            },
             Ok(_) => unreachable!("a read is answered with bytes"),
             Err(error) => self.end_read(token, job, Some(error), ops, events),
         }
     }
 
     fn go_on(&mut self, token: u64, mut job: Job, ops: &mut Vec<DiskOp>, events: &mut Vec<LogEvent>) {
-        loop {
-            match job.step(self.seed(job.group.generation)) {
-                Progress::Need { offset, len } => {
-                    let file = File::Segment(job.group.generation);
-                    job.chunk_start = offset;
-                    job.asked = Some((offset, len));
-                    let read = DiskOpKind::Read { file, offset: offset.into(), len };
-                    self.ops.ask(Purpose::Read(token), read, ops);
-                    self.reads.jobs.insert(token, job);
-                    return;
-                }
-                Progress::Failed(error) => return self.end_read(token, job, Some(error), ops, events),
-                Progress::Done => return self.end_read(token, job, None, ops, events),
-                Progress::GroupDone => match self.index.group_above(job.inbox, job.after) {
-                    Some((group, _)) => {
-                        self.unpin(job.group.generation, ops, events);
-                        self.pin(group.generation);
-                        job.enter(group);
-                    }
-                    None => return self.end_read(token, job, None, ops, events),
-                },
+        match job.step(self.seed(job.group.generation)) {
+            Progress::Need { offset, len } => {
+                let file = File::Segment(job.group.generation);
+                job.chunk_start = offset;
+                job.asked = Some((offset, len));
+                let read = DiskOpKind::Read { file, offset: offset.into(), len };
+                self.ops.ask(Purpose::Read(token), read, ops);
+                self.reads.jobs.insert(token, job);
             }
+            Progress::Broken if job.is_mended => {
+                self.end_read(token, job, Some(DiskError::Io(EBADMSG)), ops, events);
+            }
+            Progress::Broken => self.begin_mend(token, job, ops),
+            Progress::Done => self.end_read(token, job, None, ops, events),
+            Progress::GroupDone => self.next_group(token, job, ops, events),
         }
     }
 
-    fn end_read(
+    /// Goes on with the first group that has something left to read.
+    pub(crate) fn next_group(&mut self, token: u64, mut job: Job, ops: &mut Vec<DiskOp>, events: &mut Vec<LogEvent>) {
+        let Some((group, _)) = self.index.group_above(job.inbox, job.after) else {
+            return self.end_read(token, job, None, ops, events);
+        };
+        self.pin(group.generation);
+        self.unpin(job.group.generation, ops, events);
+        job.enter(group);
+        self.go_on(token, job, ops, events);
+    }
+
+    pub(crate) fn end_read(
         &mut self,
         token: u64,
         job: Job,
@@ -202,6 +222,7 @@ impl Job {
         // The chunk may be older than what was written behind it since.
         self.chunk.clear();
         self.asked = None;
+        self.is_mended &= group.generation == self.group.generation;
         if !self.trail.is_of(&group) {
             self.trail = Trail::new(&group);
         }
@@ -243,7 +264,7 @@ impl Job {
             (message.id, found.back)
         };
         if id > walk.id_max || id < self.group.first_id {
-            return Err(Progress::Failed(DiskError::Io(EBADMSG)));
+            return Err(Progress::Broken);
         }
         if id > self.after {
             self.trail.push(id, walk.offset);
@@ -253,7 +274,7 @@ impl Job {
             return Ok(None);
         }
         if back >= walk.offset || back == 0 {
-            return Err(Progress::Failed(DiskError::Io(EBADMSG)));
+            return Err(Progress::Broken);
         }
         self.distance = walk.offset - back;
         Ok(Some(Walk { offset: back, id_max: Id(id.0 - 1) }))
@@ -280,13 +301,13 @@ impl Job {
         let found = match layout::decode(bytes, seed) {
             Ok(found) => found,
             Err(BadRecord::Short(needed)) => return Err(self.need(offset, needed, (start, len))),
-            Err(_) => return Err(Progress::Failed(DiskError::Io(EBADMSG))),
+            Err(_) => return Err(Progress::Broken),
         };
         match found.record {
             Record::Message(message) if crc32c::crc32c(message.user.as_str().as_bytes()) == self.user_crc => {
                 Ok((message, found))
             }
-            _ => Err(Progress::Failed(DiskError::Io(EBADMSG))),
+            _ => Err(Progress::Broken),
         }
     }
 
@@ -294,7 +315,7 @@ impl Job {
     fn need(&self, offset: u32, needed: usize, window: (u32, u32)) -> Progress {
         let exact = (offset, to_u32(needed));
         match self.asked {
-            Some(asked) if asked.0 == offset && asked.1 >= exact.1 => Progress::Failed(DiskError::Io(EBADMSG)),
+            Some(asked) if asked.0 == offset && asked.1 >= exact.1 => Progress::Broken,
             Some(asked) if asked == window => Progress::Need { offset: exact.0, len: exact.1 },
             _ => Progress::Need { offset: window.0, len: window.1 },
         }

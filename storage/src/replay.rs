@@ -141,6 +141,8 @@ impl Log {
         if let (Some(_), Some(bad_copy), true) = (link.header, link.bad_copy, had_header) {
             events.push(LogEvent::Damage { file, offset: bad_copy.into(), lost: (expected, expected) });
         }
+        let segment = self.segments.get_mut(link.generation).expect("it was begun");
+        segment.end = at;
         let known = known.filter(|known| is_bad && known.end > at && !self.faults.truncates_at_first_bad_batch());
         if let Some(known) = known {
             let end_lsn = known.end_lsn.max(expected);
@@ -150,7 +152,9 @@ impl Log {
             if link.is_newest {
                 self.segments.last = Some(Previous { end_lsn, ..known });
             }
-            self.segments.get_mut(link.generation).expect("it was begun").is_poisoned = true;
+            let segment = self.segments.get_mut(link.generation).expect("it was begun");
+            segment.is_poisoned = true;
+            segment.end = known.end.min(link.len);
             recovery.tail = None;
         } else if link.is_newest && recovery.is_sealed {
             let (generation, end_lsn) = (link.generation, expected);

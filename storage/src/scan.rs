@@ -80,6 +80,11 @@ impl Scan {
         self.is_at_end |= is_at_end;
     }
 
+    /// More was written since, up to `limit`, and is durable.
+    pub(crate) fn extend(&mut self, limit: u32) {
+        (self.limit, self.synced, self.is_at_end) = (limit, limit, false);
+    }
+
     /// Whether it was not fed yet.
     pub(crate) fn is_untouched(&self) -> bool {
         self.buffer.is_empty() && !self.is_at_end

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::disk::{File, Generation};
 use crate::record::Lsn;
-use crate::segment::Previous;
+use crate::segment::{HEADER_LEN, Previous};
 
 /// Emptied segments beyond this many are removed.
 const SPARE_COUNT_MAX: usize = 2;
@@ -14,6 +14,8 @@ const SPARE_COUNT_MAX: usize = 2;
 pub(crate) struct Segment {
     /// Bytes of the file.
     pub(crate) len: u32,
+    /// Everything below is durable.
+    pub(crate) end: u32,
     /// The number of its first record.
     pub(crate) base: Lsn,
     /// Groups of messages in it that somebody may still want.
@@ -24,11 +26,22 @@ pub(crate) struct Segment {
     pub(crate) is_poisoned: bool,
     /// [`crate::LogEvent::Reclaimable`] was said.
     pub(crate) is_announced: bool,
+    /// What is damaged in it was told.
+    pub(crate) is_damage_told: bool,
 }
 
 impl Segment {
     pub(crate) fn new(len: u32, base: Lsn) -> Segment {
-        Segment { len, base, group_count: 0, reader_count: 0, is_poisoned: false, is_announced: false }
+        Segment {
+            len,
+            end: HEADER_LEN,
+            base,
+            group_count: 0,
+            reader_count: 0,
+            is_poisoned: false,
+            is_announced: false,
+            is_damage_told: false,
+        }
     }
 }
 

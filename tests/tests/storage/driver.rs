@@ -56,6 +56,8 @@ pub(crate) struct Driver<'a> {
     next_token: u64,
     next_version: u64,
     reclaiming: Option<Lsn>,
+    /// What reads gave since this was last cleared.
+    seen: Vec<Id>,
     /// A bit was turned over: damage may be reported.
     is_damaged: bool,
     /// Nothing was under way when the last run ended.
@@ -99,6 +101,7 @@ impl<'a> Driver<'a> {
             next_token: 0,
             next_version: 0,
             reclaiming: None,
+            seen: Vec::new(),
             is_damaged: false,
             is_orderly: false,
         }
@@ -244,8 +247,39 @@ impl<'a> Driver<'a> {
         self.disk.flip(file, byte, bit);
         self.is_damaged = matches!(file, File::Segment(_));
         self.tally.count(if self.is_damaged { "flip in a segment" } else { "flip elsewhere" });
+        if self.rng.chance(1, 2) {
+            self.read_everything()?;
+        }
         self.disk.kill(&mut self.rng);
         self.open()
+    }
+
+    /// Everything kept is read, but for what the log says is damaged.
+    fn read_everything(&mut self) -> Result<(), String> {
+        self.found.lost.clear();
+        for inbox in 0..INBOX_COUNT {
+            self.seen.clear();
+            let mut after = Id::NONE;
+            loop {
+                self.read_from(inbox, after, 7, u32::MAX);
+                while !self.reads.is_empty() {
+                    self.turn(1)?;
+                }
+                match self.seen.last() {
+                    Some(last) if *last > after => after = *last,
+                    _ => break,
+                }
+            }
+            let model = &self.model.inboxes[inbox];
+            for entry in model.entries.iter().filter(|entry| entry.id > model.floor && entry.fate == Fate::Durable) {
+                let is_lost = self.found.lost.iter().any(|(first, end)| (*first..*end).contains(&entry.lsn));
+                ensure!(is_lost || self.seen.contains(&entry.id), "{} ({:?}) is not read", entry.id, entry.lsn);
+                if is_lost {
+                    self.tally.count("lost while running");
+                }
+            }
+        }
+        Ok(())
     }
 
     fn given_id(&mut self) -> Option<Id> {
@@ -356,12 +390,17 @@ impl<'a> Driver<'a> {
         let is_bounded_by_len = self.rng.chance(1, 3);
         let len_max =
             if is_bounded_by_len { u32::try_from(self.rng.below(3_000)).expect("a length") } else { u32::MAX };
+        self.read_from(inbox, after, count_max, len_max);
+    }
+
+    fn read_from(&mut self, inbox: usize, after: Id, count_max: u32, len_max: u32) {
         let model = &self.model.inboxes[inbox];
-        let durable = entries.iter().filter(|entry| entry.fate == Fate::Durable);
+        let durable = model.entries.iter().filter(|entry| entry.fate == Fate::Durable);
         let expected =
             durable.map(|entry| entry.id).filter(|id| *id > after.max(model.floor)).take(count_max as usize).collect();
         let token = self.next_token;
         self.next_token += 1;
+        let is_bounded_by_len = len_max < u32::MAX;
         self.reads.insert(token, Reading { inbox, after, count_max, expected, is_bounded_by_len });
         let number = InboxNo(u32::try_from(inbox).expect("a number"));
         self.log.read(number, after, count_max, len_max, token, &mut self.ops, &mut self.events);
@@ -507,8 +546,8 @@ impl<'a> Driver<'a> {
         let (after, floor) = (reading.after, inbox.floor);
         let mut known = inbox.entries.iter().filter(|entry| entry.fate == Fate::Durable && entry.id > after);
         for message in entries {
-            // What is released meanwhile may be left out.
-            let entry = known.find(|entry| entry.id == message.id || entry.id > floor);
+            // What is released meanwhile may be left out, and what is damaged.
+            let entry = known.find(|entry| entry.id == message.id || (entry.id > floor && !self.is_damaged));
             let Some(entry) = entry.filter(|entry| entry.id == message.id) else {
                 return Err(format!("inbox {}: read {}, not {entry:?}", reading.inbox, message.id));
             };
@@ -517,7 +556,8 @@ impl<'a> Driver<'a> {
         }
         ensure!(entries.len() <= reading.count_max as usize, "more entries than asked for");
         let missing = reading.expected.iter().find(|id| **id > floor && !entries.iter().any(|entry| entry.id == **id));
-        let may_end = has_failed || (reading.is_bounded_by_len && !entries.is_empty());
+        self.seen.extend(entries.iter().map(|message| message.id));
+        let may_end = has_failed || self.is_damaged || (reading.is_bounded_by_len && !entries.is_empty());
         ensure!(may_end || missing.is_none(), "inbox {}: {missing:?} is not read", reading.inbox);
         self.tally.count(if has_failed { "read failed" } else { "read" });
         Ok(())
