@@ -38,7 +38,7 @@ pub(crate) fn serve(config: &Config) -> Result<(), Error> {
         Login::TokenKey(path) => Verifier::from_public_key(path)?,
     };
     let budget = descriptor_budget(shard_count)?;
-    let (listeners, address) = listen(config.listen, shard_count)?;
+    let (listeners, address) = listen(config.listen, shard_count, LISTEN_PATIENCE)?;
     let (sender, reports) = unbounded();
     signals::watch(sender.clone()).map_err(Error::system("watch for signals"))?;
     let mesh = Mesh::new(shard_count);
@@ -195,6 +195,8 @@ fn descriptor_budget(shard_count: u16) -> Result<Arc<DescriptorBudget>, Error> {
     }
 }
 
+/// How long an address in use is tried again: what the kernel takes to clear away a gateway that was killed under load, and more.
+const LISTEN_PATIENCE: Duration = Duration::from_secs(3);
 /// How long a drain may take before the process gives up.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longer than a closing connection lingers.

@@ -109,15 +109,26 @@ impl Acceptor {
 /// Connections inherit TCP_NODELAY from them: what a turn gathered is one send, and nothing follows soon that would be worth
 /// waiting for.
 ///
+/// An address in use is tried again for as long as `patience`: the kernel takes down the rings of a process that was killed, and
+/// with them its listeners, some time after the process is gone.
+///
 /// # Errors
 /// [`Error::AddressInUse`] also when the other party shares its port, as another gateway would; [`Error::Listen`].
-pub(crate) fn listen(address: SocketAddr, count: u16) -> Result<(Vec<OwnedFd>, SocketAddr), Error> {
+pub(crate) fn listen(address: SocketAddr, count: u16, patience: Duration) -> Result<(Vec<OwnedFd>, SocketAddr), Error> {
     let explain = |source: io::Error| match source.kind() {
         io::ErrorKind::AddrInUse => Error::AddressInUse(address),
         _ => Error::Listen { address, source },
     };
+    let give_up = Instant::now() + patience;
     // Without SO_REUSEPORT, which is what finds out whether somebody else is there.
-    let probe = bind(address, false).map_err(explain)?;
+    let probe = loop {
+        match bind(address, false) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < give_up => {
+                std::thread::sleep(BIND_INTERVAL);
+            }
+            other => break other.map_err(explain)?,
+        }
+    };
     let actual = probe.local_addr().map_err(explain)?;
     let actual = actual.as_socket().expect("an internet address was bound");
     drop(probe);
@@ -142,6 +153,8 @@ fn bind(address: SocketAddr, is_shared: bool) -> io::Result<socket2::Socket> {
 
 /// How long to wait when there is no descriptor left: long enough to cost nothing, short beside a client's patience.
 const BACK_OFF: Duration = Duration::from_millis(100);
+/// Between two attempts at an address in use.
+const BIND_INTERVAL: Duration = Duration::from_millis(20);
 /// Connections that may wait to be accepted; the kernel cuts it to net.core.somaxconn.
 const BACKLOG: i32 = 4096;
 const TAG: Tag = Tag { op: Op::Accept, generation: 0, index: 0 };
@@ -153,20 +166,33 @@ const ENOBUFS: i32 = 105;
 
 #[cfg(test)]
 mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
     use super::*;
+
+    const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
     #[test]
     fn a_taken_port_is_told_even_if_it_is_shared() {
-        let (first, address) = listen("127.0.0.1:0".parse().unwrap(), 2).unwrap();
+        let (first, address) = listen(LOOPBACK, 2, Duration::ZERO).unwrap();
         assert_eq!(first.len(), 2);
-        assert!(matches!(listen(address, 1), Err(Error::AddressInUse(taken)) if taken == address));
+        let second = listen(address, 1, Duration::ZERO);
+        assert!(matches!(second, Err(Error::AddressInUse(taken)) if taken == address));
         drop(first);
-        assert!(listen(address, 1).is_ok());
+        assert!(listen(address, 1, Duration::ZERO).is_ok());
+    }
+
+    #[test]
+    fn a_port_that_is_given_up_meanwhile_is_taken() {
+        let (first, address) = listen(LOOPBACK, 1, Duration::ZERO).unwrap();
+        let leaves = std::thread::spawn(move || drop(first));
+        assert!(listen(address, 1, Duration::from_secs(60)).is_ok());
+        leaves.join().unwrap();
     }
 
     #[test]
     fn an_address_of_another_machine_is_refused() {
         let address = "192.0.2.1:1".parse().unwrap();
-        assert!(matches!(listen(address, 1), Err(Error::Listen { .. })));
+        assert!(matches!(listen(address, 1, Duration::ZERO), Err(Error::Listen { .. })));
     }
 }

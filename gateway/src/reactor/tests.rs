@@ -24,7 +24,7 @@ impl Bench {
 
     fn with_descriptors(count: usize) -> Bench {
         let mut reactor = Reactor::new(DescriptorBudget::new(count), PAYLOAD_LEN_MAX).unwrap();
-        let (mut listeners, address) = listen("127.0.0.1:0".parse().unwrap(), 1).unwrap();
+        let (mut listeners, address) = listen("127.0.0.1:0".parse().unwrap(), 1, Duration::ZERO).unwrap();
         reactor.net().start_accepting(listeners.remove(0));
         Bench { reactor, address }
     }
