@@ -69,7 +69,7 @@ impl<S: Store> Client<S> {
         self.failure_count = 0;
         self.ticket = (!welcome.ticket.is_empty()).then(|| welcome.ticket.into());
         self.payload_len_max = welcome.payload_len_max as usize;
-        let offered = Counter(self.ledger.lowest_unresolved().0 - 1);
+        let offered = Counter(self.ledger.lowest_unresolved().0.saturating_sub(1));
         self.phase = Phase::Welcomed(Session::new(self.now_us, welcome, offered));
         self.events.push_back(Event::Welcomed(Welcomed {
             device_no: welcome.device_no,

@@ -144,7 +144,9 @@ impl<W: Write> Conversation<W> {
                     "— messages that came between {first} and {last} were removed before you had them —"
                 ));
             }
-            Event::Error { code, text, .. } => self.say(&format!("— the gateway objects ({code}): {text} —")),
+            Event::Error { code, text, .. } => {
+                self.say(&format!("— the gateway objects ({code}): {} —", text::plain(text.as_bytes())));
+            }
             Event::Disconnect { code } => self.on_lost(session, code),
             Event::Lost => self.on_lost(session, None),
             Event::Ended { code } => return self.on_ended(session, code),
@@ -244,7 +246,7 @@ impl<W: Write> Conversation<W> {
     fn on_lost<S: Store + 'static>(&self, session: &Session<S>, code: Option<u16>) {
         let mut state = self.state.borrow_mut();
         let why = code.map(reason).or_else(|| session.trouble());
-        let Some(wait) = session.wait() else {
+        let Some(wait) = session.reconnect_in() else {
             return;
         };
         let why = why.map(|why| format!(": {why}")).unwrap_or_default();

@@ -117,7 +117,7 @@ impl<S: Store + 'static> Session<S> {
     }
 
     /// How long until the next attempt to connect, if the client waits for one.
-    pub fn wait(&self) -> Option<Duration> {
+    pub fn reconnect_in(&self) -> Option<Duration> {
         let at_us = self.shared.client.borrow().connect_at()?;
         Some(Duration::from_micros(at_us.saturating_sub(self.shared.now_us())))
     }

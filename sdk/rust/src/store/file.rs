@@ -1,6 +1,8 @@
 //! A store in one file: a magic, then records that are only ever appended, until a shorter file takes its place.
 //!
-//! `store/encoding.rs` has the format. What a crash left half-written at the end is cut when the file is opened.
+//! `store/encoding.rs` has the format. What a crash left half-written at the end is cut when the file is opened. So is
+//! everything behind damage elsewhere: the client then knows less than it did, which the gateway notices by its counters (a new
+//! incarnation follows) and duplicates may be shown again.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
