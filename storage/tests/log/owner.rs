@@ -23,7 +23,9 @@ pub(crate) fn config() -> LogConfig {
 }
 
 /// Which operations fail, and how.
-pub(crate) struct Failing(pub(crate) Box<dyn Fn(&DiskOpKind) -> Option<DiskError>>);
+pub(crate) struct Failing(Box<Judge>);
+
+type Judge = dyn Fn(&DiskOpKind) -> Option<DiskError>;
 
 impl Default for Failing {
     fn default() -> Failing {
@@ -245,11 +247,10 @@ impl Owner {
     }
 
     pub(crate) fn durable(&self) -> Option<Lsn> {
-        let up_to = self.events.iter().rev().find_map(|event| match event {
+        self.events.iter().rev().find_map(|event| match event {
             LogEvent::Durable { up_to } => Some(*up_to),
             _ => None,
-        });
-        up_to
+        })
     }
 }
 
