@@ -214,3 +214,101 @@ pub(crate) fn stored(message: &Message<'_>) -> StoredMessage {
         bytes: [from, to, message.body].concat().into_boxed_slice(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SEED: u32 = 0x5eed;
+
+    fn name(text: &str) -> Name<'_> {
+        Name::parse(text.as_bytes()).unwrap()
+    }
+
+    fn one_of_each() -> [Record<'static>; 4] {
+        let (user, device_no, highest) = (name("alice"), DeviceNo(3), DeviceNo(9));
+        let (from, to, flags) = (name("bob"), name("#team"), SendFlags(SendFlags::URGENT));
+        let (id, mid) = (Id(1_000), Mid(1 << 48 | 7));
+        let device = Device::parse(b"phone").unwrap();
+        [
+            Record::Message(Message { user, id, from, to, mid, flags, kind: 2, body: b"hello" }),
+            Record::Cursor { user, device_no, id },
+            Record::Device { user, device_no, device, incarnation: Incarnation(u64::MAX), cursor: id, highest },
+            Record::Purge { user, device_no, highest },
+        ]
+    }
+
+    fn encoded(record: &Record<'_>) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        encode(record, &mut bytes);
+        if let Record::Message(_) = record {
+            link(&mut bytes, 8_200);
+        }
+        finish(&mut bytes, 5, SEED);
+        bytes
+    }
+
+    #[test]
+    fn a_record_is_read_as_it_was_written() {
+        for record in one_of_each() {
+            let bytes = encoded(&record);
+            assert_eq!((bytes.len(), bytes.len() % 8), (record_len(&record), 0));
+            let found = decode(&bytes, SEED).unwrap();
+            assert_eq!((found.record, found.index), (record, 5));
+            assert_eq!(found.back, if matches!(record, Record::Message(_)) { 8_200 } else { 0 });
+        }
+    }
+
+    #[test]
+    fn each_byte_counts() {
+        for record in one_of_each() {
+            let bytes = encoded(&record);
+            let len = to_usize(decode(&bytes, SEED).unwrap().len);
+            for at in 0..len {
+                let mut bytes = bytes.clone();
+                bytes[at] ^= 0x10;
+                assert_ne!(decode(&bytes, SEED).map(|found| found.record), Ok(record), "byte {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_cut_off_asks_for_the_rest() {
+        for record in one_of_each() {
+            let bytes = encoded(&record);
+            let len = to_usize(decode(&bytes, SEED).unwrap().len);
+            for cut in 0..len {
+                let needed = if cut < 8 { COMMON_LEN } else { len };
+                assert_eq!(decode(&bytes[..cut], SEED), Err(BadRecord::Short(needed)), "cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn zeros_are_no_record() {
+        for len in 16..100 {
+            assert_eq!(decode(&vec![0; len], SEED), Err(BadRecord::Invalid));
+        }
+    }
+
+    #[test]
+    fn lengths_that_lie_under_a_sound_checksum_are_refused() {
+        let [message, cursor, device, purge] = one_of_each();
+        for (record, at) in
+            [(message, 9), (message, 22), (message, 23), (cursor, 9), (device, 9), (device, 44), (purge, 9)]
+        {
+            let mut bytes = encoded(&record);
+            bytes[at] = 0xff;
+            finish(&mut bytes, 5, SEED);
+            assert_eq!(decode(&bytes, SEED), Err(BadRecord::Invalid), "{record:?}, byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_type_to_come_is_told_from_damage() {
+        let mut bytes = encoded(&one_of_each()[0]);
+        bytes[8] = 7;
+        finish(&mut bytes, 5, SEED);
+        assert_eq!(decode(&bytes, SEED), Err(BadRecord::Unknown));
+    }
+}

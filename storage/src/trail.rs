@@ -87,3 +87,58 @@ impl Trail {
         self.run.is_empty() && self.marks.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COUNT: u64 = 20_000;
+
+    fn group() -> Group {
+        let generation = Generation(1);
+        Group { generation, last_offset: offset(COUNT), first_id: Id(1), last_id: Id(COUNT), count: 20_000 }
+    }
+
+    fn offset(id: u64) -> u32 {
+        u32::try_from(id * 10).unwrap()
+    }
+
+    /// Follows the links from where the trail says down to `after`; answers how many it followed.
+    fn walk(trail: &mut Trail, after: u64) -> u64 {
+        let (start, found) = trail.restart(Id(after), (Id(COUNT), offset(COUNT)));
+        assert_eq!(found, offset(start.0));
+        for id in (after + 1..=start.0).rev() {
+            trail.push(Id(id), offset(id));
+        }
+        trail.arrive(Id(after));
+        start.0 - after
+    }
+
+    #[test]
+    fn a_whole_backlog_is_walked_about_twice() {
+        let mut trail = Trail::new(&group());
+        let mut walked = 0;
+        for after in 0..COUNT {
+            let next = match trail.first_above(Id(after)) {
+                Some(offset) => offset,
+                None => {
+                    walked += walk(&mut trail, after);
+                    trail.first_above(Id(after)).unwrap()
+                }
+            };
+            assert_eq!(next, offset(after + 1));
+            assert!(trail.run.len() <= RUN_COUNT_MAX);
+        }
+        assert!(walked <= 2 * COUNT + u64::from(MARK_EVERY) * 20, "{walked}");
+    }
+
+    #[test]
+    fn a_reader_further_behind_is_not_answered_from_where_another_one_is() {
+        let mut trail = Trail::new(&group());
+        walk(&mut trail, 500);
+        assert_eq!(trail.first_above(Id(700)), Some(offset(701)));
+        assert_eq!(trail.first_above(Id(500)), None);
+        walk(&mut trail, 100);
+        assert_eq!(trail.first_above(Id(100)), Some(offset(101)));
+    }
+}
