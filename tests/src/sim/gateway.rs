@@ -97,12 +97,18 @@ impl Gateway {
         for shell in &mut self.shells {
             shell.drain(around);
         }
+        self.follow(around);
     }
 
     /// One turn of a shard, and what follows for the whole.
     pub fn turn(&mut self, shard: usize, around: &mut Around<'_>, input_count: u64, is_whole: bool) {
         let Some(shell) = self.shells.get_mut(shard) else { return };
         shell.turn(around, input_count, is_whole);
+        self.follow(around);
+    }
+
+    /// What follows for the whole from what its shards said.
+    fn follow(&mut self, around: &mut Around<'_>) {
         if self.shells.iter().any(|shell| shell.is_unusable) {
             return self.crash(around, false);
         }

@@ -29,6 +29,12 @@ impl World {
                 self.gateway.disk_mut(shard).faults.sync_failure_count = 1;
                 self.model.tally.count("sync fails");
             }
+            Chaos::FailRead => {
+                let shard = self.any_shard();
+                self.model.are_disks_good = false;
+                self.gateway.disk_mut(shard).faults.read_failure_count = 1 + u32::from(self.rng.chance(1, 2));
+                self.model.tally.count("reads fail");
+            }
             Chaos::JumpClock => {
                 let us = self.rng.below(200_000_000) as i64 - 150_000_000;
                 self.clock.jump(us);

@@ -158,6 +158,7 @@ impl Shell {
     /// No new work.
     pub fn drain(&mut self, around: &mut Around<'_>) {
         self.handle(Input::Drain, around);
+        self.turn(around, 0, true);
     }
 
     /// The process dies: its connections break, and with the power its disk loses what it had not synced.
@@ -411,13 +412,14 @@ impl Shell {
         match notice {
             Notice::Log(state) => self.log_state = *state,
             Notice::CommitFailed(_) => around.model.tally.count("commit failed"),
+            Notice::ReadFailed if !around.model.are_disks_good => around.model.tally.count("read failed"),
             Notice::TornTail { .. } => around.model.tally.count("torn tail"),
             Notice::Unusable(_) if !around.model.are_disks_good => {
                 around.model.tally.count("could not start");
                 self.is_unusable = true;
             }
-            Notice::Damage { .. } | Notice::Unusable(_) => {
-                around.model.fail(format!("{notice:?}, and no disk lost what it had synced"));
+            Notice::Damage { .. } | Notice::Unusable(_) | Notice::ReadFailed => {
+                around.model.fail(format!("{notice:?}, and no disk gave cause for it"));
             }
         }
     }

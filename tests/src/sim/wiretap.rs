@@ -146,7 +146,8 @@ impl Model {
 
     /// An honest client gives no offence: what ends its sessions is the network, the operator or another session.
     fn on_complaint(&mut self, code: u16, text: &str) {
-        let is_full = code == Code::StorageFull.number() && !self.are_disks_good;
+        let of_disks = [Code::StorageFull, Code::Internal].map(Code::number);
+        let has_cause = of_disks.contains(&code) && !self.are_disks_good;
         const HARMLESS: [Code; 9] = [
             Code::HelloTimeout,
             Code::HeartbeatTimeout,
@@ -159,7 +160,7 @@ impl Model {
             Code::NewIncarnation,
         ];
         let code = Code::from_number(code);
-        self.check(is_full || code.is_some_and(|code| HARMLESS.contains(&code)), || {
+        self.check(has_cause || code.is_some_and(|code| HARMLESS.contains(&code)), || {
             format!("{code:?} to an honest client: {text}")
         });
         self.tally.count(match code {
@@ -303,10 +304,14 @@ impl Model {
         }
         let was_known =
             self.devices.iter().any(|device| device.user == to && device.welcomed_at.is_some_and(|at| at < offered));
-        let in_inbox = self.messages.values().filter(|other| other.to == to || other.from == to).count();
+        // The copy for the sender's other devices needs room too.
+        let sender = self.devices[device].user;
+        let in_inbox = [to, sender]
+            .map(|user| self.messages.values().filter(|other| other.to == user || other.from == user).count());
+        let is_full = in_inbox.into_iter().any(|count| count > self.rules.inbox_count_max as usize);
         let fits = match Code::from_number(code) {
             Some(Code::UnknownRecipient) => self.rules.refuses_strangers && !was_known,
-            Some(Code::InboxFull) => in_inbox > self.rules.inbox_count_max as usize,
+            Some(Code::InboxFull) => is_full,
             Some(Code::StorageFull) => !self.are_disks_good,
             _ => false,
         };

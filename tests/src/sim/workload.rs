@@ -38,6 +38,8 @@ pub enum Chaos {
     FillDisk,
     /// A sync fails.
     FailSync,
+    /// Some reads fail.
+    FailRead,
     /// The wall clock jumps.
     JumpClock,
 }
@@ -178,6 +180,7 @@ pub const PROFILES: &[Profile] = &[
             (Chaos::Drain, 1),
             (Chaos::FillDisk, 2),
             (Chaos::FailSync, 1),
+            (Chaos::FailRead, 1),
             (Chaos::JumpClock, 2),
         ],
         chaos_rate: 20,
