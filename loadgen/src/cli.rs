@@ -22,6 +22,9 @@ use crate::scenario::{Load, Pattern, Scenario};
 /// has arrived, or when nothing has moved for --collect-timeout. A gateway that is killed and started again in the middle is met
 /// again by the rules of the client library.
 ///
+/// All processes of a run share the monotonic clock of this machine: that is how the time from one user's sending to another's
+/// receiving is measured, and why a run cannot be spread over machines. loadgen/README.md describes the report.
+///
 /// Exit status: 0 if nothing was lost, duplicated, reordered or corrupted; 1 if something was; 2 if there was no run.
 #[derive(Debug, Parser)]
 #[command(name = "loadgen", version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
