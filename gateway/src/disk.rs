@@ -1,7 +1,8 @@
 //! The files of one shard: carries out what the log asks for. Step 7b of the walk.
 //!
 //! Reads, writes and syncs go through the shard's monoio ring; for a buffered write and for a sync the kernel uses threads of
-//! its own, so the shard's loop never waits for the disk. What that driver cannot do without blocking (list, rename, remove) is
+//! its own, so the shard's loop never waits for the disk. (Since Linux 6.2 those threads have no other CPU than the one the shard
+//! is pinned to, whatever IORING_REGISTER_IOWQ_AFF is told; they sleep most of the time.) What that driver cannot do without blocking (list, rename, remove) is
 //! done by a helper thread. An operation that has begun is never dropped or given up: its completion is what says that the
 //! kernel is done with the buffer, and the only thing that may be believed about the disk.
 

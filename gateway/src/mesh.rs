@@ -300,18 +300,21 @@ const KEPT_COUNT_MAX: usize = 1024;
 mod tests {
     use std::time::{Duration, Instant};
 
-    use gateway_core::envelope::{Outcome, UserRef};
+    use gateway_core::envelope::Parcel;
     use wire::Mid;
+    use wire::frame::SendFlags;
 
     use super::*;
 
-    fn outcome(n: u64) -> Envelope {
-        Envelope::Outcome { origin: UserRef(0), mid: Mid(n), len: 0, outcome: Outcome::Accepted }
+    fn numbered(n: u64) -> Envelope {
+        let bytes = Box::default();
+        let parcel = Parcel { mid: Mid(n), flags: SendFlags::default(), kind: 0, from_len: 0, to_len: 0, bytes };
+        Envelope::Ephemeral { parcel }
     }
 
     fn number(envelope: &Envelope) -> u64 {
         match envelope {
-            Envelope::Outcome { mid, .. } => mid.0,
+            Envelope::Ephemeral { parcel } => parcel.mid.0,
             other => panic!("{other:?}"),
         }
     }
@@ -331,7 +334,7 @@ mod tests {
     fn a_full_lane_holds_back_and_keeps_the_order() {
         let (mut a, mut b) = pair();
         for n in 0..200 {
-            a.stage(ShardIndex(1), outcome(n));
+            a.stage(ShardIndex(1), numbered(n));
             a.push(|_| panic!("nobody sleeps"));
         }
         assert_eq!(a.stages.len(), 1, "the rest is staged");
@@ -347,7 +350,7 @@ mod tests {
     fn a_receiver_takes_no_more_than_it_wants() {
         let (mut a, mut b) = pair();
         for n in 0..10 {
-            a.stage(ShardIndex(1), outcome(n));
+            a.stage(ShardIndex(1), numbered(n));
             a.push(|_| ());
         }
         assert_eq!(received(&mut b, 3).0, [0, 1, 2]);
@@ -359,14 +362,14 @@ mod tests {
     #[test]
     fn a_sleeper_is_woken_once_and_only_for_what_came_after() {
         let (mut a, mut b) = pair();
-        a.stage(ShardIndex(1), outcome(0));
+        a.stage(ShardIndex(1), numbered(0));
         a.push(|_| panic!("nobody sleeps"));
         assert!(!b.fall_asleep(), "something came before");
         received(&mut b, 1);
         assert!(b.fall_asleep());
         let mut wakes = Vec::new();
         for n in 1..4 {
-            a.stage(ShardIndex(1), outcome(n));
+            a.stage(ShardIndex(1), numbered(n));
             a.push(|wake| wakes.push(wake.shard));
         }
         assert_eq!(wakes, [1]);
@@ -376,7 +379,7 @@ mod tests {
     fn who_sleeps_on_a_full_lane_is_woken_when_there_is_room() {
         let (mut a, mut b) = pair();
         for n in 0..=BATCH_COUNT as u64 {
-            a.stage(ShardIndex(1), outcome(n));
+            a.stage(ShardIndex(1), numbered(n));
             a.push(|_| ());
         }
         assert!(a.fall_asleep(), "it cannot do anything now");
@@ -415,12 +418,12 @@ mod tests {
                     // Ahead of the other by more than the lanes hold, so that both block each other too.
                     for _ in 0..(sent % 7) {
                         if sent < COUNT && sent < expected + 500 {
-                            end.stage(ShardIndex(other), outcome(sent));
+                            end.stage(ShardIndex(other), numbered(sent));
                             sent += 1;
                         }
                     }
                     if sent < COUNT && sent % 7 == 0 && sent < expected + 500 {
-                        end.stage(ShardIndex(other), outcome(sent));
+                        end.stage(ShardIndex(other), numbered(sent));
                         sent += 1;
                     }
                     let mesh = Arc::clone(end.mesh());

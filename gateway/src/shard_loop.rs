@@ -382,6 +382,12 @@ impl ShardLoop {
             ),
             Notice::Log(LogState::Ok) => say(shard, format_args!("the log stores again")),
             Notice::Log(LogState::Recovering) => {}
+            Notice::ReadFailed => {
+                say(
+                    shard,
+                    format_args!("stored messages could not be read; they are kept, and read again: check this disk"),
+                );
+            }
             Notice::CommitFailed(error) => say(
                 shard,
                 format_args!(

@@ -17,7 +17,7 @@ mod buffers;
 mod conn;
 mod net;
 mod read;
-#[expect(unsafe_code, reason = "two blocks, each with its proof; all others of the crate stay safe")]
+#[expect(unsafe_code, reason = "puts entries on the ring; each block has its proof")]
 pub(crate) mod ring;
 mod slab;
 #[cfg(test)]
