@@ -270,12 +270,14 @@ impl<'a> Driver<'a> {
                     _ => break,
                 }
             }
-            let model = &self.model.inboxes[inbox];
-            for entry in model.entries.iter().filter(|entry| entry.id > model.floor && entry.fate == Fate::Durable) {
+            let Inbox { entries, floor } = &mut self.model.inboxes[inbox];
+            for entry in entries.iter_mut().filter(|entry| entry.id > *floor && entry.fate == Fate::Durable) {
                 let is_lost = self.found.lost.iter().any(|(first, end)| (*first..*end).contains(&entry.lsn));
                 ensure!(is_lost || self.seen.contains(&entry.id), "{} ({:?}) is not read", entry.id, entry.lsn);
                 if is_lost {
                     self.tally.count("lost while running");
+                    // The segment may go without it.
+                    entry.fate = Fate::Withdrawn;
                 }
             }
         }
