@@ -1,8 +1,8 @@
 //! The shell around [`gateway_core::Shard`]: threads, sockets, files, signals, the command line. It decides nothing, it performs.
 //!
 //! Steps 1, 2, 5 and 9 of the walk in `docs/architecture.md`. One pinned thread per shard runs a monoio runtime; one task of
-//! it, [`shard_loop`], owns the shard and the [`reactor`] that carries its client sockets. Between shards only envelopes and
-//! handed-over connections pass, through the lanes of [`mesh`]. [`boot`] puts it all together and takes it down again.
+//! it, `shard_loop`, owns the shard and the `reactor` that carries its client sockets. Between shards only envelopes and
+//! handed-over connections pass, through the lanes of `mesh`. `boot` puts it all together and takes it down again.
 
 #![deny(unsafe_code)]
 
@@ -17,6 +17,7 @@ pub(crate) mod disk;
 pub(crate) mod error;
 pub(crate) mod handoff;
 pub(crate) mod mesh;
+pub(crate) mod notice;
 pub(crate) mod pacer;
 pub(crate) mod reactor;
 pub(crate) mod shard_loop;
