@@ -53,12 +53,14 @@ pub(crate) enum SelfCopy {
 pub(crate) struct SendWindow {
     lowest: Counter,
     highest: Counter,
+    /// Counters up to here may have been offered to an earlier run.
+    offered_before: Counter,
     slots: VecDeque<Slot>,
 }
 
 impl Default for SendWindow {
     fn default() -> SendWindow {
-        SendWindow { lowest: Counter(1), highest: Counter(0), slots: VecDeque::new() }
+        SendWindow { lowest: Counter(1), highest: Counter(0), offered_before: Counter(0), slots: VecDeque::new() }
     }
 }
 
@@ -72,6 +74,12 @@ impl SendWindow {
     pub(crate) fn on_hello(&mut self, lowest: Counter, highest: Counter) {
         self.advance(lowest);
         self.highest = self.highest.max(highest);
+        self.offered_before = self.highest;
+    }
+
+    /// Whether an earlier run may know this message: then only its recipient's home can tell what became of it.
+    pub(crate) fn may_be_known(&self, counter: Counter) -> bool {
+        counter <= self.offered_before
     }
 
     /// Whether something below `lowest` has no outcome yet: then nobody can have heard one.

@@ -58,10 +58,13 @@ impl Shard {
         if let Some(code) = refusal {
             return self.refuse(user, send.mid, code, out);
         }
-        let sender = self.users.get(user);
+        let sender = self.users.get_mut(user);
         let parcel = Parcel::pack(sender.name.as_name(), send);
+        let device = sender.device(send.mid.device_no()).expect("its session sent this");
+        let may_be_known = device.sending.may_be_known(send.mid.counter());
         // The copy for the other devices cannot be refused once the recipient has the message.
         if sender.devices.len() > 1
+            && !may_be_known
             && let Some(code) = self.refusal(user, &parcel)
         {
             return self.refuse(user, send.mid, code, out);
