@@ -15,17 +15,17 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam::channel::Sender;
 use gateway_core::{ConnId, Credential, Envelope, Input, Notice, Now, Output, Outputs, Shard, ShardConfig, ShardIndex};
-use storage::{File, LogState};
 use wire::limits::HELLO_PAYLOAD_LEN_MAX;
 use wire::{Frame, NameBuf};
 
 use crate::auth::{CHECKS_PER_TURN, Verifier};
 use crate::bell::Bell;
 use crate::cpu;
-use crate::disk::{Disk, file_name};
+use crate::disk::Disk;
 use crate::error::Error;
 use crate::handoff::Leaving;
 use crate::mesh::{Letter, MeshEnd, Wake};
+use crate::notice;
 use crate::pacer::Pacer;
 use crate::reactor::{DescriptorBudget, Event, Net, Reactor, ring};
 
@@ -351,49 +351,13 @@ impl ShardLoop {
 
     fn on_notice(&mut self, notice: Notice) {
         let shard = self.index;
-        let place = |file: File, offset: u64| format!("shard-{shard:02}/{} from byte {offset} on", file_name(file));
         match notice {
             Notice::Unusable(reason) => self.failure = Some(Error::Unusable { shard, reason }),
-            Notice::TornTail { file, offset } => say(
-                shard,
-                format_args!(
-                    "{}: cut what an interrupted write left; nobody had been told that it was safe",
-                    place(file, offset)
-                ),
-            ),
-            Notice::Damage { file, offset, lost_count } => say(
-                shard,
-                format_args!(
-                    "{}: DAMAGED, {lost_count} records lost as far as known; the bytes are kept, the rest is served: \
-                     check this disk",
-                    place(file, offset)
-                ),
-            ),
-            Notice::Log(LogState::Full) => say(
-                shard,
-                format_args!("the disk is full: messages for those who are away are refused until there is room again"),
-            ),
-            Notice::Log(LogState::ReadOnly) => say(
-                shard,
-                format_args!(
-                    "the log cannot be written any more: messages for those who are away are refused; check this disk, \
-                     then restart"
-                ),
-            ),
-            Notice::Log(LogState::Ok) => say(shard, format_args!("the log stores again")),
-            Notice::Log(LogState::Recovering) => {}
-            Notice::ReadFailed => {
-                say(
-                    shard,
-                    format_args!("stored messages could not be read; they are kept, and read again: check this disk"),
-                );
+            notice => {
+                if let Some(text) = notice::text(shard, &notice) {
+                    say(shard, format_args!("{text}"));
+                }
             }
-            Notice::CommitFailed(error) => say(
-                shard,
-                format_args!(
-                    "a batch could not be stored ({error}); its messages wait, and are stored again elsewhere"
-                ),
-            ),
         }
     }
 
