@@ -26,7 +26,8 @@ pub struct ShardConfig {
     pub store: StoreId,
     /// Bytes of a log segment.
     pub segment_len: u32,
-    /// How far ahead of the clock ids are reserved, in microseconds.
+    /// How far ahead of the clock ids are reserved, in microseconds: how far ids, which are times, may jump ahead after a kill. The
+    /// reservation is written twice in that time.
     pub reserve_us: u64,
     /// The heartbeat interval told in WELCOME, in seconds.
     pub heartbeat_s: u32,
@@ -57,7 +58,7 @@ impl ShardConfig {
             key,
             store,
             segment_len: 64 << 20,
-            reserve_us: 60_000_000,
+            reserve_us: 20_000_000,
             heartbeat_s: 60,
             payload_len_max: 64 << 10,
             unknown_recipients: UnknownRecipients::Store,
