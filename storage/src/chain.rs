@@ -2,7 +2,7 @@
 
 use crate::codec::to_u32;
 use crate::disk::{DiskOp, File, Generation};
-use crate::log::Log;
+use crate::log::{Log, SEGMENT_LEN_MIN};
 use crate::record::Lsn;
 use crate::recovery::{CHUNK_LEN, Phase, Recovery, Unusable, newer};
 use crate::scan::{Scan, Step};
@@ -88,13 +88,15 @@ impl Log {
             self.finish_recovery(recovery, ops);
             return;
         };
-        if found.header.is_some() || self.reservation.current().synced_generation >= generation {
+        let len = file_len(recovery, generation);
+        let is_known = self.reservation.current().synced_generation >= generation;
+        // A file gets this name whole: one that is too short was cut by somebody else.
+        if found.header.is_some() || is_known || len < SEGMENT_LEN_MIN {
             self.build_chain(recovery);
             self.next_link(recovery, ops);
             return;
         }
         recovery.phase = Phase::Probe(generation);
-        let len = file_len(recovery, generation);
         let mut scan = Scan::new(self.seed(generation), self.scan_generation(generation), len, 0);
         if let Step::More(offset) = scan.step(Lsn(0)) {
             recovery.scan = Some(scan);

@@ -203,4 +203,5 @@ impl Log {
     }
 }
 
-const SEGMENT_LEN_MIN: u32 = 64 * 1024;
+/// The shortest segment.
+pub(crate) const SEGMENT_LEN_MIN: u32 = 64 * 1024;

@@ -71,7 +71,7 @@ impl Log {
                         return self.end_read(token, job, Some(DiskError::Io(EBADMSG)), ops, events);
                     }
                 }
-                Step::End { at, is_bad, .. } => {
+                Step::End { at, .. } => {
                     let end = self.segments.get_mut(generation).expect("a segment with readers is kept").end;
                     if end > mend.limit {
                         // More was written meanwhile.
@@ -79,7 +79,7 @@ impl Log {
                         mend.scan.extend(end);
                         continue;
                     }
-                    if is_bad {
+                    if at < end {
                         mend.note_damage(generation, at, (mend.expected, mend.expected));
                     }
                     return self.end_mend(token, job, *mend, ops, events);

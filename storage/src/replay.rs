@@ -6,7 +6,7 @@ use crate::codec::{to_u32, to_usize};
 use crate::disk::{DiskOp, DiskOpKind, File};
 use crate::event::{LogEvent, Place};
 use crate::layout::{self, Decoded};
-use crate::log::Log;
+use crate::log::{Log, SEGMENT_LEN_MIN};
 use crate::ops::Purpose;
 use crate::queue::BATCH_LEN_MAX;
 use crate::record::{Lsn, Record};
@@ -86,8 +86,8 @@ impl Log {
                         recovery.is_sealed = header.kind == BatchKind::Seal;
                     }
                 }
-                Step::End { at, is_bad, is_torn } => {
-                    self.end_link(recovery, &link, at, is_bad, is_torn, events);
+                Step::End { at, is_torn } => {
+                    self.end_link(recovery, &link, at, is_torn, events);
                     recovery.links.pop_front();
                     self.next_link(recovery, ops);
                     return Ok(());
@@ -118,15 +118,7 @@ impl Log {
     }
 
     /// What lies behind the last good batch of a segment.
-    fn end_link(
-        &mut self,
-        recovery: &mut Recovery,
-        link: &Link,
-        at: u32,
-        is_bad: bool,
-        is_torn: bool,
-        events: &mut Vec<LogEvent>,
-    ) {
+    fn end_link(&mut self, recovery: &mut Recovery, link: &Link, at: u32, is_torn: bool, events: &mut Vec<LogEvent>) {
         let file = File::Segment(link.generation);
         let expected = recovery.expected.unwrap_or_default();
         let superblock = *self.reservation.current();
@@ -143,28 +135,33 @@ impl Log {
         }
         let segment = self.segments.get_mut(link.generation).expect("it was begun");
         segment.end = at;
-        let known = known.filter(|known| is_bad && known.end > at && !self.faults.truncates_at_first_bad_batch());
+        let known = known.filter(|known| known.end > at && !self.faults.truncates_at_first_bad_batch());
+        let generation = link.generation;
         if let Some(known) = known {
             let end_lsn = known.end_lsn.max(expected);
             events.push(LogEvent::Damage { file, offset: at.into(), lost: (expected, end_lsn) });
-            recovery.expected = Some(end_lsn);
-            // The damaged bytes are kept: nothing is written behind them.
-            if link.is_newest {
-                self.segments.last = Some(Previous { end_lsn, ..known });
-            }
-            let segment = self.segments.get_mut(link.generation).expect("it was begun");
-            segment.is_poisoned = true;
             segment.end = known.end.min(link.len);
-            recovery.tail = None;
+            self.close_damaged(recovery, Previous { generation, end_lsn, ..known }, link.is_newest);
+        } else if link.is_newest && link.len < SEGMENT_LEN_MIN {
+            self.close_damaged(recovery, Previous { generation, end: at, end_lsn: expected, poisoned: true }, true);
         } else if link.is_newest && recovery.is_sealed {
-            let (generation, end_lsn) = (link.generation, expected);
-            self.segments.last = Some(Previous { generation, end: at, end_lsn, poisoned: false });
+            self.segments.last = Some(Previous { generation, end: at, end_lsn: expected, poisoned: false });
         } else if link.is_newest {
             if is_torn {
                 events.push(LogEvent::TornTail { file, offset: at.into() });
             }
             let base = link.header.map_or(Lsn(0), |header| header.base);
-            self.writer.open = Some(Open { generation: link.generation, len: link.len, end: at, synced: at, base });
+            self.writer.open = Some(Open { generation, len: link.len, end: at, synced: at, base });
+        }
+    }
+
+    /// The end of a segment is damaged. Its bytes are kept: nothing is written behind them.
+    fn close_damaged(&mut self, recovery: &mut Recovery, end: Previous, is_newest: bool) {
+        self.segments.get_mut(end.generation).expect("it was begun").is_poisoned = true;
+        recovery.expected = Some(end.end_lsn);
+        recovery.tail = None;
+        if is_newest {
+            self.segments.last = Some(end);
         }
     }
 

@@ -46,9 +46,9 @@ pub(crate) enum Step {
     /// A batch: which bytes of the buffer it has, and where it begins in the file. If it is not sound, only its header is, and
     /// maybe some of its records. `bad_from` says where bytes before it are damaged.
     Batch { header: BatchHeader, batch: Range<usize>, offset: u32, is_sound: bool, bad_from: Option<u32> },
-    /// No further batch. `at` is where the last one ends; `is_bad` if there would be room for another; `is_torn` if what begins
-    /// there is not even the stop that is written behind each batch.
-    End { at: u32, is_bad: bool, is_torn: bool },
+    /// No further batch. `at` is where the last one ends; `is_torn` if what begins there is not even the stop that is written behind
+    /// each batch.
+    End { at: u32, is_torn: bool },
 }
 
 impl Scan {
@@ -178,9 +178,7 @@ impl Scan {
     }
 
     fn end(&self) -> Step {
-        let bad = self.bad_from.or(self.doubt);
-        let is_bad = bad.is_some() || !self.is_exhausted();
-        Step::End { at: bad.unwrap_or(self.at), is_bad, is_torn: self.is_torn }
+        Step::End { at: self.bad_from.or(self.doubt).unwrap_or(self.at), is_torn: self.is_torn }
     }
 
     /// What is left is shorter than a batch.

@@ -87,9 +87,9 @@ pub(crate) enum Room {
 impl Room {
     /// Bytes of a segment up to which batches may go.
     pub(crate) fn limit(self, segment_len: u32) -> usize {
-        let seal_at = to_usize(segment_len) - BATCH_HEADER_LEN;
+        let seal_at = to_usize(segment_len).saturating_sub(BATCH_HEADER_LEN);
         match self {
-            Room::Ordinary => seal_at - (to_usize(segment_len) / 16).min(RESERVE_LEN_MAX),
+            Room::Ordinary => seal_at.saturating_sub((to_usize(segment_len) / 16).min(RESERVE_LEN_MAX)),
             Room::All => seal_at,
         }
     }

@@ -169,6 +169,25 @@ fn a_segment_that_is_gone_is_reported() {
 }
 
 #[test]
+fn a_segment_that_was_cut_short_is_damage() {
+    let mut owner = Owner::open(Disk::default());
+    owner.store(0, 1, 120, 1_000);
+    for (generation, len) in [(1, 30_000), (3, 100), (3, 0)] {
+        let mut disk = Disk { files: owner.disk.files.clone(), ..Disk::default() };
+        disk.segment_mut(generation).truncate(len);
+        let mut cut = Owner::open(disk);
+        let (found, damage) = (cut.found(), damage(&cut));
+        let [(offset, first, end)] = damage[..] else { panic!("{damage:?}") };
+        assert!(offset <= len as u64);
+        if generation == 1 {
+            assert!((1..=120).all(|id| found.contains(&id) != (first..end).contains(&id)));
+        }
+        cut.store(0, 1_000, 60, 1_000);
+        assert_eq!(cut.read_all(0, 100).len(), found.len() + 60);
+    }
+}
+
+#[test]
 fn a_cut_between_the_segments_is_no_damage() {
     // After the seal; after the new name; with a header and half a batch.
     for kept_len in [None, Some(0), Some(10_000)] {
