@@ -78,13 +78,13 @@ impl Header {
     /// Reads one of the two blocks.
     pub(crate) fn decode(block: &[u8]) -> Result<Header, BadBlock> {
         check_block(block, MAGIC)?;
+        if u8_at(block, 14) != Some(SET_LOG) || u8_at(block, 15).is_some_and(|flags| flags & !PREVIOUS_POISONED != 0) {
+            return Err(BadBlock::Newer);
+        }
         Header::fields(block).ok_or(BadBlock::Invalid)
     }
 
     fn fields(block: &[u8]) -> Option<Header> {
-        if u8_at(block, 14)? != SET_LOG {
-            return None;
-        }
         let previous = Previous {
             generation: Generation(u32_at(block, 64)?),
             end: u32_at(block, 68)?,
@@ -128,4 +128,58 @@ pub(crate) fn seed(store: StoreId, shard: u16, generation: Generation) -> u32 {
     put(&mut bytes, 16, &shard.to_le_bytes());
     put(&mut bytes, 18, &generation.0.to_le_bytes());
     crc32c::crc32c(&bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header() -> Header {
+        let (generation, end_lsn) = (Generation(6), Lsn(990));
+        Header {
+            store: StoreId([7; 16]),
+            shard: 3,
+            shard_count: 8,
+            generation: Generation(7),
+            segment_len: 1 << 26,
+            base: Lsn(1_000),
+            previous: Some(Previous { generation, end: 65_000, end_lsn, poisoned: true }),
+            boot: 4,
+        }
+    }
+
+    #[test]
+    fn a_header_is_read_as_it_was_written_from_either_copy() {
+        for header in [header(), Header { previous: None, ..header() }] {
+            let bytes = header.encode();
+            assert_eq!(bytes.len(), HEADER_LEN as usize);
+            for block in bytes.chunks(BLOCK_LEN) {
+                assert_eq!(Header::decode(block), Ok(header));
+            }
+        }
+    }
+
+    #[test]
+    fn each_byte_of_a_block_counts() {
+        let block = &header().encode()[..BLOCK_LEN];
+        for at in (0..100).chain([1_000, BLOCK_LEN - 1]) {
+            let mut block = block.to_vec();
+            block[at] ^= 1;
+            assert_eq!(Header::decode(&block), Err(BadBlock::Invalid), "byte {at}");
+        }
+        assert_eq!(Header::decode(&vec![0; BLOCK_LEN]), Err(BadBlock::Invalid));
+        assert_eq!(Header::decode(&block[..100]), Err(BadBlock::Invalid));
+    }
+
+    #[test]
+    fn what_a_version_to_come_writes_is_not_taken_for_rubbish() {
+        for (at, value) in [(12, 2), (14, 1), (15, 2)] {
+            let mut block = header().encode();
+            block.truncate(BLOCK_LEN);
+            block[at] = value;
+            let crc = block_crc(&block);
+            put(&mut block, 8, &crc.to_le_bytes());
+            assert_eq!(Header::decode(&block), Err(BadBlock::Newer), "byte {at}");
+        }
+    }
 }
