@@ -43,12 +43,14 @@ pub(crate) struct Queue {
     /// Bytes of all of them, headers included.
     len: usize,
     batch_len_max: usize,
+    /// Records behind the last batch were taken out: it takes no more, since the numbers in a batch have no gap.
+    is_cut: bool,
 }
 
 impl Queue {
     /// A batch never takes more than half a segment, so that small ones rotate well.
     pub(crate) fn new(segment_room: usize) -> Queue {
-        Queue { batches: VecDeque::new(), len: 0, batch_len_max: BATCH_LEN_MAX.min(segment_room / 2) }
+        Queue { batches: VecDeque::new(), len: 0, batch_len_max: BATCH_LEN_MAX.min(segment_room / 2), is_cut: false }
     }
 
     pub(crate) fn push(&mut self, lsn: Lsn, inbox: InboxNo, record: &Record<'_>) {
@@ -57,8 +59,10 @@ impl Queue {
             let bytes = vec![0; BATCH_HEADER_LEN];
             self.len += BATCH_HEADER_LEN;
             self.batches.push_back(Waiting { bytes, first: lsn, count: 0, entries: Vec::new(), is_urgent: false });
+            self.is_cut = false;
         }
         let batch = self.batches.back_mut().expect("there is one, or it was just made");
+        debug_assert_eq!(lsn.0, batch.first.0 + u64::from(batch.count));
         if let Record::Message(message) = record {
             batch.entries.push(Entry { inbox, id: message.id, at: to_u32(batch.bytes.len()) });
         }
@@ -97,6 +101,7 @@ impl Queue {
     /// Takes out everything from the batch at `index` on.
     pub(crate) fn truncate(&mut self, index: usize) -> VecDeque<Waiting> {
         let rest = self.batches.split_off(index);
+        self.is_cut = true;
         self.len -= rest.iter().map(|batch| batch.bytes.len()).sum::<usize>();
         rest
     }
@@ -113,5 +118,47 @@ impl Queue {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.batches.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::{DeviceNo, Name};
+
+    use super::*;
+
+    fn push(queue: &mut Queue, lsn: u64) {
+        let user = Name::parse(b"alice").unwrap();
+        let record = Record::Cursor { user, device_no: DeviceNo(1), id: Id(lsn) };
+        let expected = queue.len() + queue.added_len(layout::record_len(&record));
+        queue.push(Lsn(lsn), InboxNo(0), &record);
+        assert_eq!(queue.len(), expected);
+    }
+
+    fn shape(queue: &Queue) -> Vec<(u64, u16)> {
+        queue.iter().map(|batch| (batch.first.0, batch.count)).collect()
+    }
+
+    #[test]
+    fn a_batch_is_full_at_its_count_or_its_length() {
+        let mut queue = Queue::new(usize::MAX);
+        (1..=1_030).for_each(|lsn| push(&mut queue, lsn));
+        assert_eq!(shape(&queue), [(1, 1_024), (1_025, 6)]);
+        let mut queue = Queue::new(2 * (32 + 3 * 40));
+        (1..=7).for_each(|lsn| push(&mut queue, lsn));
+        assert_eq!(shape(&queue), [(1, 3), (4, 3), (7, 1)]);
+    }
+
+    #[test]
+    fn numbers_in_a_batch_have_no_gap_after_some_were_taken_out() {
+        let mut queue = Queue::new(2 * (32 + 3 * 40));
+        (1..=5).for_each(|lsn| push(&mut queue, lsn));
+        assert_eq!(queue.truncate(1).len(), 1);
+        push(&mut queue, 6);
+        push(&mut queue, 7);
+        assert_eq!(shape(&queue), [(1, 3), (6, 2)]);
+        queue.pop();
+        queue.pop();
+        assert_eq!(queue.len(), 0);
     }
 }
