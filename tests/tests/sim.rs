@@ -1,4 +1,6 @@
 //! The whole gateway, simulated: `docs/delivery.md` holds in any order of events, or a seed says where it does not.
+//!
+//! `docs/testing.md` says how to replay a seed.
 
 #![forbid(unsafe_code)]
 
@@ -6,6 +8,7 @@ use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::panic::catch_unwind;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use gateway_tests::sim::fault;
@@ -13,14 +16,30 @@ use gateway_tests::sim::run::{Failure, run};
 use gateway_tests::sim::tally::Tally;
 use gateway_tests::sim::trace::Trace;
 
-/// Runs seeds and panics with the first broken promise.
-fn run_all(seeds: impl IntoIterator<Item = u64>) -> Tally {
-    let mut tally = Tally::default();
-    for seed in seeds {
-        match run(seed, None, Trace::default()) {
-            Ok(one) => tally.add(&one),
-            Err(failure) => panic!("{failure}"),
+/// Runs seeds from `first` on, on all processors, while `goes_on` says so of how many were begun, and panics with the first
+/// broken promise.
+fn run_all(first: u64, goes_on: impl Fn(u64) -> bool + Sync) -> Tally {
+    let (next, has_failed) = (AtomicU64::new(0), AtomicBool::new(false));
+    let run_some = || -> Result<Tally, Box<Failure>> {
+        let mut tally = Tally::default();
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            if has_failed.load(Ordering::Relaxed) || !goes_on(at) {
+                return Ok(tally);
+            }
+            let outcome = run(first + at, None, Trace::default());
+            has_failed.fetch_or(outcome.is_err(), Ordering::Relaxed);
+            tally.add(&outcome?);
         }
+    };
+    let thread_count = std::thread::available_parallelism().map_or(1, usize::from);
+    let outcomes: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..thread_count).map(|_| scope.spawn(run_some)).collect();
+        threads.into_iter().map(|thread| thread.join().expect("it has said what panicked")).collect()
+    });
+    let mut tally = Tally::default();
+    for outcome in outcomes {
+        tally.add(&outcome.unwrap_or_else(|failure| panic!("{failure}")));
     }
     tally
 }
@@ -31,21 +50,64 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 #[test]
-fn fixed_seeds() {
-    let tally = run_all(0..400);
+fn fixed_seeds_keep_every_promise_and_reach_every_edge() {
+    let tally = run_all(0, |at| at < 400);
+    for edge in EDGES {
+        assert!(tally.of(edge) > 0, "no seed reached: {edge}\n{tally}");
+    }
+    println!("{tally}");
+}
+
+/// What a simulation that proves something must have been through.
+const EDGES: [&str; 31] = [
+    "blocked",
+    "clock set back",
+    "clock set forward",
+    "commit failed",
+    "could not start",
+    "crash",
+    "delivered ephemeral",
+    "disk full",
+    "drained",
+    "link cut",
+    "logged out",
+    "moved",
+    "read failed",
+    "reading paused",
+    "refused: inbox full",
+    "refused: storage full",
+    "refused: unknown recipient",
+    "replaced",
+    "segment begun",
+    "segment recycled",
+    "shown",
+    "shown ephemeral",
+    "shown self-copy",
+    "store failed",
+    "told of drain",
+    "told received",
+    "told refused",
+    "told refused, not known",
+    "told stored",
+    "torn tail",
+    "wiped",
+];
+
+/// As many as `SHARDWIRE_SEEDS` says, or for as long as `SHARDWIRE_SIM_SECONDS` says.
+#[test]
+fn fresh_seeds_keep_every_promise() {
+    let first = RandomState::new().build_hasher().finish() >> 16;
+    println!("seeds from {first}");
+    let until = number("SHARDWIRE_SIM_SECONDS").map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let count = number("SHARDWIRE_SEEDS").unwrap_or(if until.is_some() { u64::MAX } else { 50 });
+    let tally = run_all(first, |at| at < count && until.is_none_or(|until| Instant::now() < until));
     println!("{tally}");
 }
 
 #[test]
-fn fresh_seeds() {
-    let base = RandomState::new().build_hasher().finish() >> 16;
-    let count = number("SHARDWIRE_SEEDS").unwrap_or(50);
-    let until = number("SHARDWIRE_SIM_SECONDS").map(|seconds| Instant::now() + Duration::from_secs(seconds));
-    println!("seeds from {base}");
-    let seeds =
-        (base..).enumerate().take_while(|(at, _)| until.map_or((*at as u64) < count, |until| Instant::now() < until));
-    let tally = run_all(seeds.map(|(_, seed)| seed));
-    println!("{tally}");
+#[ignore = "takes a minute or two with optimisation, and longer without"]
+fn ten_thousand_seeds_keep_every_promise() {
+    println!("{}", run_all(0, |at| at < 10_000));
 }
 
 /// For a person: one seed again, with everything that happens in it.
@@ -59,42 +121,37 @@ fn replay() {
     }
 }
 
-/// For a person: how the first `SHARDWIRE_SURVEY` seeds fail, alike failures together, panics too.
+/// For a person: how the first `SHARDWIRE_SURVEY` seeds fail, alike failures together.
 #[test]
 fn survey() {
     let Some(count) = number("SHARDWIRE_SURVEY") else { return };
     let fault = std::env::var("SHARDWIRE_FAULT").ok();
-    let mut kinds = BTreeMap::<String, (u64, Vec<u64>)>::new();
+    let mut kinds = BTreeMap::<String, Vec<u64>>::new();
     for seed in 0..count {
-        let outcome = catch_unwind(|| run(seed, fault.as_deref(), Trace::default()));
-        let text = match outcome {
-            Ok(Ok(_)) => continue,
-            Ok(Err(failure)) => failure.to_string(),
-            Err(panic) => format!("panic: {:?}", panic.downcast_ref::<String>()),
-        };
-        let first_line = text.lines().next().unwrap_or_default();
-        let shape: String =
-            first_line.split_once("): ").map_or(first_line, |(_, rest)| rest).replace(|c: char| c.is_ascii_digit(), "");
-        let kind = kinds.entry(shape).or_default();
-        kind.0 += 1;
-        kind.1.push(seed);
+        if let Some(text) = failure(seed, fault.as_deref()) {
+            kinds.entry(text.replace(|c: char| c.is_ascii_digit(), "")).or_default().push(seed);
+        }
     }
-    for (shape, (count, seeds)) in kinds {
-        println!("{count:>6} {shape}\n       {:?}", &seeds[..seeds.len().min(8)]);
+    for (kind, seeds) in kinds {
+        println!("{:>6} {kind}\n       {:?}", seeds.len(), &seeds[..seeds.len().min(8)]);
     }
 }
 
 #[test]
 fn each_planted_fault_is_caught() {
-    let only = std::env::var("SHARDWIRE_FAULT").ok();
     for (name, _, _) in fault::ALL {
-        if only.as_ref().is_some_and(|only| only != name) {
-            continue;
-        }
-        let caught: Option<Box<Failure>> = (0..1_000).find_map(|seed| run(seed, Some(name), Trace::default()).err());
-        match caught {
-            Some(failure) => println!("{name}: {failure}\n"),
-            None => panic!("{name} went unnoticed for 1,000 seeds"),
+        let caught = (0..1_000).find_map(|seed| failure(seed, Some(name)).map(|text| (seed, text)));
+        let Some((seed, text)) = caught else { panic!("{name} went unnoticed for 1,000 seeds") };
+        println!("{name}: seed {seed}: {text}");
+    }
+}
+
+/// How a seed fails, if it does; a panic in the gateway is a failure too.
+fn failure(seed: u64, fault: Option<&str>) -> Option<String> {
+    match catch_unwind(|| run(seed, fault, Trace::default())) {
+        Ok(outcome) => outcome.err().map(|failure| failure.text().to_owned()),
+        Err(panic) => {
+            Some(format!("panic: {}", panic.downcast_ref::<String>().map_or("of another kind", String::as_str)))
         }
     }
 }

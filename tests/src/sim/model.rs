@@ -144,6 +144,8 @@ pub struct Model {
     pub(super) sessions: BTreeMap<LinkId, super::wiretap::Session>,
     /// Which message has which place in whose inbox, ever.
     pub(super) places: BTreeMap<(usize, Id), Key>,
+    /// The last new place that was seen of an inbox, and in which run.
+    pub(super) given_in: BTreeMap<usize, (u32, Id)>,
     pub(super) mids: BTreeMap<(usize, Mid), Key>,
     /// The last boot number that each user was told, and in which run.
     pub(super) boots: BTreeMap<usize, (u32, u64)>,
@@ -167,6 +169,7 @@ impl Model {
             devices: Vec::new(),
             sessions: BTreeMap::new(),
             places: BTreeMap::new(),
+            given_in: BTreeMap::new(),
             mids: BTreeMap::new(),
             boots: BTreeMap::new(),
             are_disks_good: true,

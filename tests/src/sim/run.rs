@@ -18,6 +18,13 @@ pub struct Failure {
     text: String,
 }
 
+impl Failure {
+    /// Which promise was broken, and how.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use gateway_core::{ConnId, Input, LaneClass, Notice, Output, Outputs, Shard, ShardConfig, ShardIndex};
-use storage::LogState;
+use storage::{DiskOpKind, File, LogState};
 use wire::deframer::{Cut, cut};
 use wire::limits::{HELLO_PAYLOAD_LEN_MAX, PAYLOAD_LEN_MAX};
 use wire::{Code, decode};
@@ -384,6 +384,11 @@ impl Shell {
             }
             Output::Disk(op) => {
                 trace!(around.trace, "s{} disk: {}", self.index.0, show::op(&op));
+                match op.kind {
+                    DiskOpKind::Rename { to: File::Segment(_), .. } => around.model.tally.count("segment begun"),
+                    DiskOpKind::Rename { to: File::Spare(_), .. } => around.model.tally.count("segment recycled"),
+                    _ => {}
+                }
                 self.disk.submit(op);
             }
             Output::PauseRead { conn } => {

@@ -24,6 +24,8 @@ pub(super) struct Session {
     /// The last counter that was handed in.
     counter: Counter,
     is_welcomed: bool,
+    /// GOAWAY was written.
+    is_over: bool,
 }
 
 impl Model {
@@ -43,6 +45,7 @@ impl Model {
             outstanding: VecDeque::new(),
             counter: Counter(0),
             is_welcomed: false,
+            is_over: false,
         };
         self.sessions.insert(link, session);
         self.confirm(device, login.last_id);
@@ -120,6 +123,10 @@ impl Model {
 
     /// A core writes a frame to a client.
     pub fn on_frame_out(&mut self, link: LinkId, frame: &Frame<'_>) {
+        if let Some(session) = self.sessions.get_mut(&link) {
+            let was_over = std::mem::replace(&mut session.is_over, matches!(frame, Frame::GoAway(_)));
+            self.check(!was_over, || format!("{frame:?} was written behind GOAWAY"));
+        }
         if let Frame::Error(wire::frame::ErrorInfo { code, text, .. })
         | Frame::GoAway(wire::frame::GoAway { code, text, .. }) = frame
         {
@@ -196,6 +203,12 @@ impl Model {
             let fits = if earlier == epoch { welcome.boot == boot } else { welcome.boot > boot };
             self.check(fits, || format!("boot {} after boot {boot}", welcome.boot));
         }
+        let given = self.places.range((user, Id::NONE)..=(user, Id(u64::MAX))).next_back().map(|((_, id), _)| *id);
+        let is_of_this_run = given.is_some_and(|id| self.given_in.get(&user) == Some(&(epoch, id)));
+        let head = welcome.head;
+        self.check(!is_of_this_run || given.is_none_or(|id| head >= id), || {
+            format!("WELCOME tells head {head}, and {given:?} was given in the same run")
+        });
         let step = self.now.step;
         self.devices[device].welcomed_at.get_or_insert(step);
         self.tally.count("welcomed");
@@ -325,7 +338,10 @@ impl Model {
 
     /// An id belongs to one entry of an inbox, for ever.
     fn occupy(&mut self, user: usize, id: Id, key: Key) {
-        let other = *self.places.entry((user, id)).or_insert(key);
+        let other = *self.places.entry((user, id)).or_insert_with(|| {
+            self.given_in.insert(user, (self.now.epoch, id));
+            key
+        });
         let name = self.names[user].clone();
         self.check(other == key, || format!("id {id} of {name} was given to {other} and to {key}"));
     }
