@@ -74,9 +74,10 @@ impl Queue {
 
     /// Whether a record of that many bytes would begin a new batch.
     fn opens_batch(&self, record_len: usize) -> bool {
-        self.batches
-            .back()
-            .is_none_or(|batch| batch.count == BATCH_COUNT_MAX || batch.bytes.len() + record_len > self.batch_len_max)
+        self.batches.back().is_none_or(|batch| {
+            let is_full = batch.count == BATCH_COUNT_MAX || batch.bytes.len() + record_len > self.batch_len_max;
+            is_full || self.is_cut
+        })
     }
 
     /// Bytes that a record of that many bytes would add.
@@ -152,11 +153,14 @@ mod tests {
     #[test]
     fn numbers_in_a_batch_have_no_gap_after_some_were_taken_out() {
         let mut queue = Queue::new(2 * (32 + 3 * 40));
-        (1..=5).for_each(|lsn| push(&mut queue, lsn));
-        assert_eq!(queue.truncate(1).len(), 1);
+        (1..=3).for_each(|lsn| push(&mut queue, lsn));
+        push(&mut queue, 4);
+        assert_eq!(queue.truncate(2).len(), 0);
+        // 5 was refused before it came here.
         push(&mut queue, 6);
         push(&mut queue, 7);
-        assert_eq!(shape(&queue), [(1, 3), (6, 2)]);
+        assert_eq!(shape(&queue), [(1, 3), (4, 1), (6, 2)]);
+        queue.pop();
         queue.pop();
         queue.pop();
         assert_eq!(queue.len(), 0);
