@@ -65,9 +65,9 @@ impl Default for SendWindow {
 }
 
 impl SendWindow {
-    /// The highest counter the device is known to have sent.
-    pub(crate) fn highest(&self) -> Counter {
-        self.highest
+    /// Whether the device has gone back behind what it said before: a store restored from a backup.
+    pub(crate) fn knows_more(&self, lowest: Counter, highest: Counter) -> bool {
+        self.highest > highest || self.lowest > lowest || self.is_undecided_below(lowest)
     }
 
     /// The device logged in again and says where it stands.
@@ -83,7 +83,7 @@ impl SendWindow {
     }
 
     /// Whether something below `lowest` has no outcome yet: then nobody can have heard one.
-    pub(crate) fn is_undecided_below(&self, lowest: Counter) -> bool {
+    fn is_undecided_below(&self, lowest: Counter) -> bool {
         let below = self.index(lowest).unwrap_or(0).min(self.slots.len());
         self.slots.range(..below).any(|slot| matches!(slot, Slot::Pending(_)))
     }
@@ -161,6 +161,17 @@ mod tests {
         }
         assert!(window.take(Counter(65), 63).is_ok(), "1 is resolved");
         assert!(window.take(Counter(66), 64).is_err());
+    }
+
+    #[test]
+    fn a_device_that_went_back_is_noticed() {
+        let mut window = SendWindow::default();
+        window.on_hello(Counter(6), Counter(5));
+        assert!(!window.knows_more(Counter(6), Counter(5)));
+        assert!(window.knows_more(Counter(5), Counter(5)), "it had called 5 resolved");
+        assert!(window.knows_more(Counter(5), Counter(4)), "it had sent 5");
+        *window.take(Counter(6), 0).expect("free") = Slot::Pending(Pending::default());
+        assert!(window.knows_more(Counter(7), Counter(6)), "6 has no outcome that it could have heard");
     }
 
     #[test]

@@ -105,7 +105,7 @@ impl Shard {
             let soon = GoAway { slot_start_ms: 100, slot_len_ms: 1_000, ..GoAway::of(Code::Busy) };
             return write_goaway(out, conn, soon);
         }
-        if device.sending.highest() > login.highest_sent || device.sending.is_undecided_below(login.lowest_unresolved) {
+        if device.sending.knows_more(login.lowest_unresolved, login.highest_sent) {
             return write_goaway(out, conn, GoAway::of(Code::NewIncarnation));
         }
         let device_no = device.no;
