@@ -270,7 +270,7 @@ impl Lane {
     fn new() -> Lane {
         Lane {
             full: ArrayQueue::new(BATCH_COUNT),
-            spent: ArrayQueue::new(BATCH_COUNT),
+            spent: ArrayQueue::new(SPENT_COUNT),
             is_starved: AtomicBool::new(false),
         }
     }
@@ -293,6 +293,8 @@ impl Lane {
 const CLASS_COUNT: usize = 3;
 /// Batches on a lane: what a receiver may be behind, in turns of the sender.
 const BATCH_COUNT: usize = 64;
+/// Empty batches kept for a lane: a receiver that keeps up gives one back before the next is needed.
+const SPENT_COUNT: usize = 8;
 /// A batch with room for more is freed after use: a burst must not be remembered for ever.
 const KEPT_COUNT_MAX: usize = 1024;
 

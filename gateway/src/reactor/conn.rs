@@ -148,3 +148,13 @@ impl DescriptorBudget {
         self.used.load(Ordering::Relaxed) >= self.count_max
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_connection_is_a_small_record() {
+        assert!(size_of::<Conn>() <= 112, "{} bytes", size_of::<Conn>());
+    }
+}

@@ -436,6 +436,39 @@ fn after_accepting_stopped_nobody_is_let_in() {
 }
 
 #[test]
+fn a_flood_from_one_does_not_keep_the_others_waiting() {
+    let mut bench = Bench::new();
+    let (mut loud, id) = bench.pair();
+    let (mut quiet, _) = bench.pair();
+    bench.reactor.net.conns.get_mut(id).unwrap().payload_len_max = 1 << 20;
+    loud.set_nonblocking(true).unwrap();
+    let flood: Vec<u8> = std::iter::repeat_n(frame(1, 1000), 1000).flatten().collect();
+    let mut log = Vec::new();
+    // The loud one always has more in the socket than one read takes.
+    let mut poured = 0;
+    let mut pour = || {
+        while let Ok(len) = loud.write(&flood[poured..]) {
+            poured = (poured + len) % flood.len();
+        }
+    };
+    pour();
+    bench.pump(&mut log, ignore, |log, _| {
+        pour();
+        !log.is_empty()
+    });
+    quiet.write_all(&frame(2, 0)).unwrap();
+    let quiet_after = |log: &[String]| log.iter().position(|line| line == "frame 2 0");
+    log.clear();
+    bench.pump(&mut log, ignore, |log, _| {
+        pour();
+        quiet_after(log).is_some()
+    });
+    let before = quiet_after(&log).unwrap();
+    assert_eq!(count(&log, "broken"), 0);
+    assert!(before < 70 * 64, "{before} frames of the loud one came first: more than one turn's 64 reads hold");
+}
+
+#[test]
 fn nothing_is_held_back_to_fill_a_segment() {
     let mut bench = Bench::new();
     let (_client, id) = bench.pair();
