@@ -29,14 +29,16 @@ impl Log {
         ops: &mut Vec<DiskOp>,
         events: &mut Vec<LogEvent>,
     ) {
-        match failure {
-            None => self.on_spare(spare, ops, events),
-            Some(error) if !self.segments.has_spare() && self.state != LogState::ReadOnly => {
-                self.writer.retry_at = Some(mono_us + RETRY_AFTER_US);
-                self.set_state(LogState::Full, events);
-                self.refuse_what_has_no_room(error, events);
-            }
-            Some(_) => {}
+        let Some(error) = failure else {
+            self.on_spare(spare, ops, events);
+            return;
+        };
+        // As much of it as there was space for may be there.
+        self.ops.ask(Purpose::Remove, DiskOpKind::Remove { file: spare }, ops);
+        if !self.segments.has_spare() && self.state != LogState::ReadOnly {
+            self.writer.retry_at = Some(mono_us + RETRY_AFTER_US);
+            self.set_state(LogState::Full, events);
+            self.refuse_what_has_no_room(error, events);
         }
     }
 

@@ -146,6 +146,27 @@ fn what_waits_for_a_segment_that_cannot_be_made_is_refused() {
 }
 
 #[test]
+fn what_there_was_space_for_is_removed() {
+    let (mut owner, is_full) = full();
+    is_full.set(true);
+    // The first segment takes the only spare.
+    owner.store(0, 1, 1, 1_000);
+    assert_eq!(owner.log.state(), LogState::Full);
+    owner.disk.done.clear();
+    owner.pass(1_000_000);
+    let attempts: Vec<_> = owner
+        .disk
+        .done
+        .iter()
+        .filter(|kind| matches!(kind, DiskOpKind::Create { .. } | DiskOpKind::Remove { .. }))
+        .collect();
+    let [DiskOpKind::Create { file, .. }, DiskOpKind::Remove { file: removed }] = attempts[..] else {
+        panic!("{attempts:?}");
+    };
+    assert_eq!(file, removed);
+}
+
+#[test]
 fn a_full_store_starts_again() {
     let (mut owner, is_full) = full();
     is_full.set(true);
