@@ -37,8 +37,8 @@ impl Clock {
         self.wall_us += us;
     }
 
-    /// Sets the wall clock, by so many microseconds forwards or backwards.
-    pub fn jump(&mut self, us: i64) {
-        self.wall_us = self.wall_us.saturating_add_signed(us);
+    /// Sets the wall clock, so many microseconds back or forth.
+    pub fn jump(&mut self, us: u64, is_back: bool) {
+        self.wall_us = if is_back { self.wall_us.saturating_sub(us) } else { self.wall_us + us };
     }
 }

@@ -86,7 +86,7 @@ impl Mesh {
     /// One of them, any: they come over different lanes.
     pub fn take_moving(&mut self, to: ShardIndex, rng: &mut Rng) -> Option<Moving> {
         let moving = &mut self.moving[usize::from(to.0)];
-        (!moving.is_empty()).then(|| moving.swap_remove(rng.below(moving.len() as u64) as usize))
+        (!moving.is_empty()).then(|| moving.swap_remove(rng.index(moving.len())))
     }
 
     /// Puts an envelope into its lane.

@@ -36,9 +36,10 @@ impl World {
                 self.model.tally.count("reads fail");
             }
             Chaos::JumpClock => {
-                let us = self.rng.below(200_000_000) as i64 - 150_000_000;
-                self.clock.jump(us);
-                self.model.tally.count(if us < 0 { "clock set back" } else { "clock set forward" });
+                let (forth_us, back_us) = (self.rng.below(50_000_000), self.rng.below(150_000_000));
+                let is_back = self.rng.chance(3, 4);
+                self.clock.jump(if is_back { back_us } else { forth_us }, is_back);
+                self.model.tally.count(if is_back { "clock set back" } else { "clock set forward" });
             }
             _ => {
                 if let Some(at) = self.any_client() {
@@ -97,15 +98,14 @@ impl World {
     }
 
     fn any_shard(&mut self) -> usize {
-        self.rng.below(self.gateway.shard_count() as u64) as usize
+        self.rng.index(self.gateway.shard_count())
     }
 }
 
 /// The link dies, and each end gets a part of what was in flight. One end, or both, may hear nothing of it.
 fn cut(link: LinkId, around: &mut Around<'_>) {
     for end in [End::Client, End::Gateway] {
-        let in_flight = around.net.in_flight_len(link, end) as u64;
-        let kept = around.rng.below(in_flight + 1) as usize;
+        let kept = around.rng.index(around.net.in_flight_len(link, end) + 1);
         let hears = around.rng.chance(3, 4);
         around.net.cut(link, end, kept, hears);
     }

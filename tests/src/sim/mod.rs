@@ -13,6 +13,8 @@ pub mod mesh;
 mod misfortune;
 pub mod model;
 pub mod net;
+mod outcomes;
+mod perform;
 mod rest;
 pub mod rng;
 pub mod run;

@@ -126,6 +126,8 @@ pub struct Device {
     pub is_leaving: bool,
     /// Its messages by counter.
     pub sent: BTreeMap<Counter, Key>,
+    /// What others had confirmed when it registered, and in which run: it gets nothing of that.
+    pub start: (u32, Id),
     /// Delivered to it and not confirmed.
     pub unconfirmed: BTreeMap<Id, Key>,
 }
@@ -146,6 +148,10 @@ pub struct Model {
     pub(super) places: BTreeMap<(usize, Id), Key>,
     /// The last new place that was seen of an inbox, and in which run.
     pub(super) given_in: BTreeMap<usize, (u32, Id)>,
+    /// Where a message was first put in an inbox, and in which run.
+    pub(super) single: BTreeMap<(usize, Key), (u32, Id)>,
+    /// The highest place that a device of a user confirmed, and in which run.
+    pub(super) confirmed_in: BTreeMap<usize, (u32, Id)>,
     pub(super) mids: BTreeMap<(usize, Mid), Key>,
     /// The last boot number that each user was told, and in which run.
     pub(super) boots: BTreeMap<usize, (u32, u64)>,
@@ -170,6 +176,8 @@ impl Model {
             sessions: BTreeMap::new(),
             places: BTreeMap::new(),
             given_in: BTreeMap::new(),
+            single: BTreeMap::new(),
+            confirmed_in: BTreeMap::new(),
             mids: BTreeMap::new(),
             boots: BTreeMap::new(),
             are_disks_good: true,

@@ -144,8 +144,8 @@ impl Net {
 /// How much one read brings: often a few bytes, so that frames come in pieces.
 pub fn piece_len(rng: &mut Rng) -> usize {
     match rng.below(4) {
-        0 => 1 + rng.below(8) as usize,
-        1 => 1 + rng.below(64) as usize,
+        0 => 1 + rng.index(8),
+        1 => 1 + rng.index(64),
         _ => 64 << 10,
     }
 }
@@ -153,8 +153,7 @@ pub fn piece_len(rng: &mut Rng) -> usize {
 /// The gateway's end dies: the client gets a part of what was in flight and then the end.
 pub fn reset(link: LinkId, net: &mut Net, rng: &mut Rng) {
     net.cut(link, End::Gateway, 0, true);
-    let in_flight = net.in_flight_len(link, End::Client) as u64;
-    let kept = rng.below(in_flight + 1) as usize;
+    let kept = rng.index(net.in_flight_len(link, End::Client) + 1);
     net.cut(link, End::Client, kept, true);
 }
 

@@ -85,7 +85,7 @@ impl World {
         let mut was_busy = false;
         for _ in 0..self.gateway.shard_count() + self.clients.len() {
             self.mark_step();
-            let at = self.rng.below((self.gateway.shard_count() + self.clients.len()) as u64) as usize;
+            let at = self.rng.index(self.gateway.shard_count() + self.clients.len());
             was_busy |= self.act(at);
         }
         // Whoever was not picked must not be taken for idle.
@@ -95,16 +95,18 @@ impl World {
     fn act(&mut self, at: usize) -> bool {
         let shard_count = self.gateway.shard_count();
         if at < shard_count {
-            let has_work = self.gateway.has_work(at, around!(self));
+            let around = around!(self);
+            let has_work = self.gateway.has_work(at, around);
             if has_work {
-                self.gateway.turn(at, around!(self), 16, true);
+                self.gateway.turn(at, around, 16, true);
             }
             has_work
         } else {
             let client = &mut self.clients[at - shard_count];
-            let has_work = client.has_work(around!(self));
+            let around = around!(self);
+            let has_work = client.has_work(around);
             if has_work {
-                client.turn(around!(self));
+                client.turn(around);
             }
             has_work
         }

@@ -1,12 +1,12 @@
-//! The shell of one shard: its connections, and a core that decides. It performs what the core's outputs say, in their order, and
-//! holds both sides to the border's contract.
+//! The shell of one shard: its connections, and a core that decides. It hands in what happens, in any
+//! order, and holds both sides to the border's contract; `perform` does what the core says.
 
 use std::collections::VecDeque;
 
-use gateway_core::{ConnId, Input, LaneClass, Notice, Output, Outputs, Shard, ShardConfig, ShardIndex};
-use storage::{DiskOpKind, File, LogState};
+use gateway_core::{ConnId, Input, LaneClass, Outputs, Shard, ShardConfig, ShardIndex};
+use storage::LogState;
 use wire::deframer::{Cut, cut};
-use wire::limits::{HELLO_PAYLOAD_LEN_MAX, PAYLOAD_LEN_MAX};
+use wire::limits::HELLO_PAYLOAD_LEN_MAX;
 use wire::{Code, decode};
 
 use super::clock::Clock;
@@ -36,21 +36,21 @@ pub struct Around<'a> {
 
 /// One connection.
 #[derive(Debug)]
-struct Conn {
-    id: ConnId,
-    link: LinkId,
+pub(super) struct Conn {
+    pub(super) id: ConnId,
+    pub(super) link: LinkId,
     /// Read and not handed in.
-    unread: Vec<u8>,
+    pub(super) unread: Vec<u8>,
     /// To be written.
-    outbox: VecDeque<u8>,
+    pub(super) outbox: VecDeque<u8>,
     /// The longest payload taken.
-    payload_len_max: usize,
-    is_paused: bool,
-    is_blocked: bool,
+    pub(super) payload_len_max: usize,
+    pub(super) is_paused: bool,
+    pub(super) is_blocked: bool,
     /// Something came that cannot be read beyond.
-    is_broken: bool,
+    pub(super) is_broken: bool,
     /// What was read before reading was paused is still to be looked at.
-    is_resumed: bool,
+    pub(super) is_resumed: bool,
 }
 
 /// A source of inputs that has something.
@@ -70,17 +70,17 @@ enum Source {
 /// A shard and its shell.
 #[derive(Debug)]
 pub struct Shell {
-    index: ShardIndex,
-    config: ShardConfig,
-    core: Shard,
+    pub(super) index: ShardIndex,
+    pub(super) config: ShardConfig,
+    pub(super) core: Shard,
     /// Its disk.
     pub disk: SimDisk,
-    conns: Vec<Conn>,
+    pub(super) conns: Vec<Conn>,
     /// Closed by the core, not yet written to the end.
-    closing: Vec<(LinkId, VecDeque<u8>)>,
-    verdicts: Vec<(ConnId, Result<(), Code>)>,
+    pub(super) closing: Vec<(LinkId, VecDeque<u8>)>,
+    pub(super) verdicts: Vec<(ConnId, Result<(), Code>)>,
     generation: u32,
-    out: Outputs,
+    pub(super) out: Outputs,
     /// Recovery is over.
     pub is_ready: bool,
     /// The core said that its drain is complete.
@@ -143,7 +143,7 @@ impl Shell {
             if sources.is_empty() {
                 break;
             }
-            let source = sources[around.rng.below(sources.len() as u64) as usize];
+            let source = sources[around.rng.index(sources.len())];
             self.take(source, around);
             if around.model.violation.is_some() {
                 return;
@@ -344,146 +344,9 @@ impl Shell {
         taken.is_some()
     }
 
-    fn handle(&mut self, input: Input<'_>, around: &mut Around<'_>) {
+    /// Hands an input to the core and performs what it says.
+    pub(super) fn handle(&mut self, input: Input<'_>, around: &mut Around<'_>) {
         self.core.handle(around.clock.now(), input, &mut self.out);
         self.carry_out(around);
     }
-
-    fn carry_out(&mut self, around: &mut Around<'_>) {
-        let mut out = std::mem::take(&mut self.out);
-        for output in std::mem::take(&mut out.list) {
-            self.perform(output, &out.bytes, around);
-        }
-        out.clear();
-        self.out = out;
-    }
-
-    fn perform(&mut self, output: Output, bytes: &[u8], around: &mut Around<'_>) {
-        match output {
-            Output::Write { conn, start, len } => {
-                let frames = &bytes[start as usize..][..len as usize];
-                let Some(at) = self.find(conn, "Write", around) else { return };
-                self.conns[at].outbox.extend(frames);
-                self.overhear(self.conns[at].link, frames, around);
-            }
-            Output::Authenticate { conn, credential, .. } => {
-                let Some(at) = self.find(conn, "Authenticate", around) else { return };
-                self.conns[at].is_paused = true;
-                let is_good = credential == gateway_core::Credential::Token("good".into());
-                self.verdicts.push((conn, if is_good { Ok(()) } else { Err(Code::CredentialExpired) }));
-            }
-            Output::Handoff { conn, to, login } => {
-                let Some(at) = self.find(conn, "Handoff", around) else { return };
-                let Conn { link, unread, outbox, .. } = self.conns.swap_remove(at);
-                around.mesh.hand_off(to, Moving { link, unread, outbox, login });
-            }
-            Output::Forward { to, envelope } => {
-                if let Err(text) = around.mesh.forward(self.index, to, envelope, &self.config) {
-                    around.model.fail(text);
-                }
-            }
-            Output::Disk(op) => {
-                trace!(around.trace, "s{} disk: {}", self.index.0, show::op(&op));
-                match op.kind {
-                    DiskOpKind::Rename { to: File::Segment(_), .. } => around.model.tally.count("segment begun"),
-                    DiskOpKind::Rename { to: File::Spare(_), .. } => around.model.tally.count("segment recycled"),
-                    _ => {}
-                }
-                self.disk.submit(op);
-            }
-            Output::PauseRead { conn } => {
-                let Some(at) = self.find(conn, "PauseRead", around) else { return };
-                self.conns[at].is_paused = true;
-                around.model.tally.count("reading paused");
-            }
-            Output::ResumeRead { conn } => {
-                let Some(at) = self.find(conn, "ResumeRead", around) else { return };
-                (self.conns[at].is_paused, self.conns[at].is_resumed) = (false, true);
-            }
-            Output::Close { conn } => {
-                let Some(at) = self.find(conn, "Close", around) else { return };
-                trace!(around.trace, "s{} closes {conn:?}", self.index.0);
-                let Conn { link, outbox, .. } = self.conns.swap_remove(at);
-                self.closing.push((link, outbox));
-            }
-            Output::Ready { .. } => self.is_ready = true,
-            Output::Drained => self.is_drained = true,
-            Output::Notice(notice) => self.on_notice(&notice, around),
-        }
-    }
-
-    fn on_notice(&mut self, notice: &Notice, around: &mut Around<'_>) {
-        trace!(around.trace, "s{} {notice:?}", self.index.0);
-        match notice {
-            Notice::Log(state) => self.log_state = *state,
-            Notice::CommitFailed(_) => around.model.tally.count("commit failed"),
-            Notice::ReadFailed if !around.model.are_disks_good => around.model.tally.count("read failed"),
-            Notice::TornTail { .. } => around.model.tally.count("torn tail"),
-            Notice::Unusable(_) if !around.model.are_disks_good => {
-                around.model.tally.count("could not start");
-                self.is_unusable = true;
-            }
-            Notice::Damage { .. } | Notice::Unusable(_) | Notice::ReadFailed => {
-                around.model.fail(format!("{notice:?}, and no disk gave cause for it"));
-            }
-        }
-    }
-
-    /// Where a connection is; the core may speak only of those that are open.
-    fn find(&self, conn: ConnId, what: &str, around: &mut Around<'_>) -> Option<usize> {
-        let at = self.conns.iter().position(|open| open.id == conn);
-        if at.is_none() {
-            around.model.fail(format!("{what} for {conn:?}, which is not open on shard {}", self.index.0));
-        }
-        at
-    }
-
-    fn overhear(&self, link: LinkId, mut frames: &[u8], around: &mut Around<'_>) {
-        while !frames.is_empty() {
-            let Ok(Cut::Frame { frame_type, payload, len }) = cut(frames, PAYLOAD_LEN_MAX) else {
-                return around.model.fail("a Write holds something else than whole frames".to_owned());
-            };
-            match decode(frame_type, payload) {
-                Ok(Some(frame)) => {
-                    trace!(around.trace, "s{} > {link} {}", self.index.0, show::frame(&frame));
-                    around.model.on_frame_out(link, &frame);
-                }
-                other => around.model.fail(format!("a Write holds {other:?}")),
-            }
-            frames = &frames[len..];
-        }
-    }
-
-    /// One send per connection that has something, as much as its socket takes.
-    fn flush(&mut self, around: &mut Around<'_>) {
-        let mut progress = Vec::new();
-        for conn in self.conns.iter_mut().filter(|conn| !conn.outbox.is_empty()) {
-            let taken = write_out(conn.link, &mut conn.outbox, around);
-            let (was_blocked, left) = (conn.is_blocked, conn.outbox.len());
-            conn.is_blocked = left > 0;
-            match (was_blocked, left) {
-                (false, 0) => {}
-                (false, _) => progress.push(Input::Blocked { conn: conn.id }),
-                (true, left) if taken > 0 => progress.push(Input::Sent { conn: conn.id, left }),
-                (true, _) => {}
-            }
-        }
-        self.closing.retain_mut(|(link, outbox)| {
-            write_out(*link, outbox, around);
-            if outbox.is_empty() {
-                around.net.close(*link, End::Gateway);
-            }
-            !outbox.is_empty()
-        });
-        for input in progress {
-            around.model.tally.count("blocked");
-            self.handle(input, around);
-        }
-    }
-}
-
-fn write_out(link: LinkId, outbox: &mut VecDeque<u8>, around: &mut Around<'_>) -> usize {
-    let taken = around.net.write(link, End::Client, outbox.make_contiguous());
-    outbox.drain(..taken);
-    taken
 }

@@ -2,10 +2,10 @@
 //!
 //! What a core writes counts as told from that moment on, whether it arrives or not: a crash may come right behind it.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use gateway_core::Login;
-use wire::frame::{Credit, Deliver, SafeBy, SendAck, Welcome};
+use wire::frame::{Credit, Deliver, Welcome};
 use wire::{Code, Counter, Frame, Id, Mid};
 
 use super::content::Key;
@@ -56,6 +56,8 @@ impl Model {
         let known = self.devices.iter().position(|device| {
             device.user == user && device.name == login.device && device.incarnation == login.incarnation
         });
+        let confirmed = self.confirmed_in.get(&user).filter(|(epoch, _)| *epoch == self.now.epoch);
+        let start = (self.now.epoch, confirmed.map_or(Id::NONE, |(_, id)| *id));
         known.unwrap_or_else(|| {
             self.devices.push(Device {
                 install,
@@ -65,8 +67,9 @@ impl Model {
                 device_no: None,
                 welcomed_at: None,
                 is_leaving: false,
-                sent: std::collections::BTreeMap::new(),
-                unconfirmed: std::collections::BTreeMap::new(),
+                sent: BTreeMap::new(),
+                unconfirmed: BTreeMap::new(),
+                start,
             });
             self.devices.len() - 1
         })
@@ -210,7 +213,12 @@ impl Model {
             format!("WELCOME tells head {head}, and {given:?} was given in the same run")
         });
         let step = self.now.step;
-        self.devices[device].welcomed_at.get_or_insert(step);
+        let device = &mut self.devices[device];
+        if device.welcomed_at.is_none() && device.start.0 != epoch {
+            // It may have been registered in an earlier run, which ended before that could be told.
+            device.start.1 = Id::NONE;
+        }
+        device.welcomed_at.get_or_insert(step);
         self.tally.count("welcomed");
     }
 
@@ -235,7 +243,11 @@ impl Model {
         self.check(refused_in != Some(epoch) || !is_of_this_run, || {
             format!("{key} was refused, and then delivered in the same run")
         });
-        self.occupy(self.devices[device].user, id, key);
+        let user = self.devices[device].user;
+        self.occupy(user, id, key);
+        self.check_single(user, id, key);
+        let start = self.devices[device].start.1;
+        self.check(id > start, || format!("{key} was delivered at {id} to a device that starts behind {start}"));
         let own_no = self.devices[device].device_no;
         let is_own = from == self.devices[device].user && own_no == Some(deliver.mid.device_no());
         self.check(!is_own, || format!("{key} was delivered to the device that sent it"));
@@ -253,97 +265,26 @@ impl Model {
         self.tally.count("delivered");
     }
 
-    fn on_send_ack(&mut self, device: usize, ack: SendAck) {
-        let user = self.devices[device].user;
-        let Some(key) = self.devices[device].sent.get(&ack.counter).copied() else {
-            return self.fail(format!("SEND_ACK for counter {}, which was not sent", ack.counter));
-        };
-        let now = self.now;
-        let message = self.messages.get_mut(&key).expect("sent");
-        let (to, offered, refused_in) = (message.to, message.offered.expect("sent"), message.refused_in);
-        let is_first = message.promised.is_none();
-        message.promised.get_or_insert(now);
-        self.check(refused_in != Some(now.epoch), || format!("{key} was refused and then acknowledged in one run"));
-        if ack.safe_by == SafeBy::Received && is_first {
-            self.check_received(key, device);
-        }
-        let others = self.devices.iter().enumerate().any(|(index, other)| {
-            let was_there = other.welcomed_at.is_some_and(|step| step < offered.step);
-            index != device && other.user == user && was_there && !other.is_leaving
-        });
-        let needs_copy = others && to != user && offered.epoch == now.epoch && ack.safe_by != SafeBy::Duplicate;
-        self.check(!needs_copy || ack.self_id != Id::NONE, || format!("{key} was acknowledged without a self-copy"));
-        if ack.self_id != Id::NONE {
-            self.occupy(user, ack.self_id, key);
-        }
-        let is_stranger = self.rules.refuses_strangers && !self.devices.iter().any(|device| device.user == to);
-        self.check(!is_stranger, || format!("{key} is for a stranger and was acknowledged"));
-        self.tally.count("acknowledged");
-    }
-
-    /// `received` says that every registered device, and at least one, has confirmed it.
-    fn check_received(&mut self, key: Key, sender: usize) {
-        let message = &self.messages[&key];
-        let offered = message.offered.expect("sent").step;
-        let missing = self.devices.iter().enumerate().find(|(index, device)| {
-            let must = device.user == message.to && !device.is_leaving && *index != sender;
-            must && device.welcomed_at.is_some_and(|step| step < offered) && !message.confirmed_by.contains(index)
-        });
-        let nobody = message.confirmed_by.is_empty() && message.to != message.from;
-        if let Some((_, device)) = missing {
-            let name = &device.name;
-            self.fail(format!("{key} was acknowledged as received, and device {name} had not confirmed it"));
-        } else if nobody {
-            self.fail(format!("{key} was acknowledged as received, and no device had confirmed it"));
-        }
-    }
-
-    fn on_send_nack(&mut self, device: usize, counter: Counter, code: u16) {
-        let Some(key) = self.devices[device].sent.get(&counter).copied() else {
-            return self.fail(format!("SEND_NACK for counter {counter}, which was not sent"));
-        };
-        let epoch = self.now.epoch;
-        let message = self.messages.get_mut(&key).expect("sent");
-        let is_repeated = message.refused_in.replace(epoch) == Some(epoch);
-        // What an earlier run stored may be delivered, confirmed and forgotten before its retry comes.
-        let is_new = message.offered.is_some_and(|offered| offered.epoch == epoch);
-        let was_delivered = message.delivered_in == Some(epoch) && (is_new || message.confirmed_by.is_empty());
-        let was_promised = message.promised.is_some_and(|moment| moment.epoch == epoch);
-        let (to, offered) = (message.to, message.offered.expect("sent").step);
-        self.check(!was_delivered, || format!("{key} was delivered and then refused in the same run"));
-        self.check(!was_promised, || format!("{key} was acknowledged and then refused in the same run"));
-        if is_repeated {
-            return;
-        }
-        let was_known =
-            self.devices.iter().any(|device| device.user == to && device.welcomed_at.is_some_and(|at| at < offered));
-        // The copy for the sender's other devices needs room too.
-        let sender = self.devices[device].user;
-        let in_inbox = [to, sender]
-            .map(|user| self.messages.values().filter(|other| other.to == user || other.from == user).count());
-        let is_full = in_inbox.into_iter().any(|count| count > self.rules.inbox_count_max as usize);
-        let fits = match Code::from_number(code) {
-            Some(Code::UnknownRecipient) => self.rules.refuses_strangers && !was_known,
-            Some(Code::InboxFull) => is_full,
-            Some(Code::StorageFull) => !self.are_disks_good,
-            _ => false,
-        };
-        self.check(fits, || format!("{key} was refused with {code} without a reason"));
-        self.tally.count(match Code::from_number(code) {
-            Some(Code::UnknownRecipient) => "refused: unknown recipient",
-            Some(Code::InboxFull) => "refused: inbox full",
-            _ => "refused: storage full",
-        });
-    }
-
     /// An id belongs to one entry of an inbox, for ever.
-    fn occupy(&mut self, user: usize, id: Id, key: Key) {
+    pub(super) fn occupy(&mut self, user: usize, id: Id, key: Key) {
         let other = *self.places.entry((user, id)).or_insert_with(|| {
             self.given_in.insert(user, (self.now.epoch, id));
             key
         });
         let name = self.names[user].clone();
         self.check(other == key, || format!("id {id} of {name} was given to {other} and to {key}"));
+    }
+
+    /// What this run was offered first has one place in an inbox, however often it is offered: its sender's home remembers.
+    fn check_single(&mut self, user: usize, id: Id, key: Key) {
+        let epoch = self.now.epoch;
+        let message = &self.messages[&key];
+        if message.offered.is_some_and(|offered| offered.epoch == epoch) && !message.has_two_names {
+            let (given_in, first) = *self.single.entry((user, key)).or_insert((epoch, id));
+            self.check(given_in != epoch || first == id, || {
+                format!("{key} got place {first} and then {id} in one run")
+            });
+        }
     }
 
     /// A core was handed this confirmation.
@@ -355,6 +296,8 @@ impl Model {
                 break;
             }
             unconfirmed.pop_first();
+            let confirmed = self.confirmed_in.entry(user).or_insert((self.now.epoch, Id::NONE));
+            *confirmed = (self.now.epoch, if confirmed.0 == self.now.epoch { confirmed.1.max(first) } else { first });
             let message = self.messages.get_mut(&key).expect("delivered");
             if message.to == user {
                 message.confirmed_by.insert(device);

@@ -199,7 +199,7 @@ impl Profile {
 
     /// One of them.
     pub fn any(rng: &mut Rng) -> &'static Profile {
-        &PROFILES[rng.below(PROFILES.len() as u64) as usize]
+        &PROFILES[rng.index(PROFILES.len())]
     }
 
     /// What happens next, of all that may go wrong.
@@ -218,18 +218,27 @@ impl Profile {
     /// How a new client is set up.
     pub fn habits(&self, rng: &mut Rng, drops_silently: bool) -> Habits {
         let credit = if self.has_tiny_credit && rng.chance(1, 2) {
-            Credit { entries: 1 + rng.below(4) as u32, bytes: 1 + rng.below(200) as u32 }
+            Credit { entries: 1 + below(rng, 4), bytes: 1 + below(rng, 200) }
         } else {
             Credit { entries: 256, bytes: 1 << 20 }
         };
-        let link_capacity =
-            if self.has_narrow_links && rng.chance(1, 2) { 16 + rng.below(400) as usize } else { 1 << 16 };
-        Habits { credit, ack_delay_ms: [0, 5, 50][rng.below(3) as usize], link_capacity, drops_silently }
+        let link_capacity = if self.has_narrow_links && rng.chance(1, 2) { 16 + rng.index(400) } else { 1 << 16 };
+        Habits { credit, ack_delay_ms: pick(rng, [0, 5, 50]), link_capacity, drops_silently }
     }
 
     /// How long the next message is.
     pub fn body_len(&self, rng: &mut Rng) -> usize {
         let len_max = if self.has_long_bodies && rng.chance(1, 2) { 6_000 } else { 60 };
-        rng.below(len_max) as usize
+        rng.index(len_max)
     }
+}
+
+/// One of them.
+pub(super) fn pick<T: Copy, const N: usize>(rng: &mut Rng, choices: [T; N]) -> T {
+    choices[rng.index(N)]
+}
+
+/// A number below `bound`.
+pub(super) fn below(rng: &mut Rng, bound: u32) -> u32 {
+    u32::try_from(rng.below(bound.into())).expect("below a u32")
 }

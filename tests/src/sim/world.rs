@@ -13,7 +13,7 @@ use super::model::{Model, Rules};
 use super::net::Net;
 use super::rng::Rng;
 use super::trace::Trace;
-use super::workload::Profile;
+use super::workload::{Profile, pick};
 
 /// Gives the part of the world that its people and shards act on, and leaves the others to be borrowed.
 macro_rules! around {
@@ -54,9 +54,9 @@ pub struct World {
 impl World {
     /// The world of this seed.
     pub fn new(mut rng: Rng, profile: &'static Profile, planted: Option<Planted>, trace: Trace) -> World {
-        let user_count = 2 + rng.below(3) as usize;
+        let user_count = 2 + rng.index(3);
         let names: Vec<NameBuf> = (0..=user_count).map(|user| name(user).into()).collect();
-        let configs = configs(&mut rng, planted);
+        let configs = configs(&mut rng);
         let rules = Rules {
             refuses_strangers: configs[0].unknown_recipients == UnknownRecipients::Refuse,
             inbox_count_max: configs[0].inbox_count_max,
@@ -116,7 +116,7 @@ impl World {
         self.mark_step();
         match self.rng.below(100) {
             0..40 => {
-                let shard = self.rng.below(self.gateway.shard_count() as u64) as usize;
+                let shard = self.rng.index(self.gateway.shard_count());
                 let input_count = 1 + self.rng.below(6);
                 self.gateway.turn(shard, around!(self), input_count, true);
             }
@@ -145,7 +145,7 @@ impl World {
 
     /// One of the clients, if there is any.
     pub(super) fn any_client(&mut self) -> Option<usize> {
-        (!self.clients.is_empty()).then(|| self.rng.below(self.clients.len() as u64) as usize)
+        (!self.clients.is_empty()).then(|| self.rng.index(self.clients.len()))
     }
 
     fn let_time_pass(&mut self) {
@@ -153,6 +153,7 @@ impl World {
             0..70 => self.rng.below(500),
             70..95 => self.rng.below(20_000),
             95..99 => self.next_deadline().map_or(1, |at| at.saturating_sub(self.clock.mono_us()).min(120_000_000)),
+            _ if self.rng.chance(1, 8) => self.rng.below(120_000_000),
             _ => self.rng.below(3_000_000),
         };
         self.clock.advance(us);
@@ -168,7 +169,7 @@ impl World {
         let to = match self.rng.below(20) {
             0 => self.clients[at].user,
             1 => self.user_count,
-            _ => self.rng.below(self.user_count as u64) as usize,
+            _ => self.rng.index(self.user_count),
         };
         let len = self.profile.body_len(&mut self.rng);
         let is_ephemeral = self.rng.chance(1, 10);
@@ -212,21 +213,20 @@ fn name(user: usize) -> Name<'static> {
 }
 
 /// Shards with everything so small that every edge is near.
-fn configs(rng: &mut Rng, planted: Option<Planted>) -> Vec<ShardConfig> {
-    let shard_count = 1 + rng.below(3) as u16;
+fn configs(rng: &mut Rng) -> Vec<ShardConfig> {
+    let shard_count = pick(rng, [1, 2, 3]);
     let mut key = [0; 16];
     key[..8].copy_from_slice(&rng.next_u64().to_le_bytes());
     let mut config = ShardConfig::new(0, shard_count, StoreId([7; 16]), key);
     config.segment_len = 64 << 10;
-    config.reserve_us = [20_000, 1_000_000, 60_000_000][rng.below(3) as usize];
+    config.reserve_us = pick(rng, [20_000, 1_000_000, 60_000_000]);
     config.heartbeat_s = 25;
-    config.confirm_timeout_ms = [1, 10, 250][rng.below(3) as usize];
-    config.lane_count_max = [1, 4, 4_096][rng.below(3) as usize];
-    config.lane_len_max = [64, 16 << 20][rng.below(2) as usize];
+    config.confirm_timeout_ms = pick(rng, [1, 10, 250]);
+    config.lane_count_max = pick(rng, [1, 4, 4_096]);
+    config.lane_len_max = pick(rng, [64, 16 << 20]);
     config.inbox_count_max = if rng.chance(1, 6) { 3 } else { 1_000_000 };
     config.unknown_recipients = if rng.chance(1, 4) { UnknownRecipients::Refuse } else { UnknownRecipients::Store };
     config.drain_slot_start_ms = 20;
     config.drain_slot_len_ms = 100;
-    let _ = planted;
     (0..shard_count).map(|shard| ShardConfig { shard: gateway_core::ShardIndex(shard), ..config.clone() }).collect()
 }
