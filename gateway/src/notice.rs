@@ -25,7 +25,7 @@ pub(crate) fn text(shard: u16, notice: &Notice) -> Option<String> {
             "the log cannot be written any more: messages for those who are away are refused; check this disk, then restart"
                 .to_owned()
         }
-        Notice::Log(LogState::Ok) => "the log stores messages".to_owned(),
+        Notice::Log(LogState::Ok) => "the log stores again".to_owned(),
         Notice::Log(LogState::Recovering) => return None,
         Notice::ReadFailed => {
             "stored messages could not be read; they are kept, and read again: check this disk".to_owned()
