@@ -226,6 +226,10 @@ impl Inbox {
             }
             _ => {
                 change(group.generation, 1);
+                if self.groups.is_empty() {
+                    // Most users' backlog lies in one segment.
+                    self.groups.reserve_exact(1);
+                }
                 self.groups.push_back(group);
             }
         }
