@@ -175,12 +175,20 @@ impl<'a> Driver<'a> {
                         self.mono_us = self.mono_us.max(at);
                         self.log.on_tick(self.mono_us, &mut self.ops);
                     }
-                    None if self.log.is_idle() => return Ok(()),
+                    None if self.log.is_idle() => return self.check_spares(),
                     None => {}
                 }
             }
         }
         Err("the log never comes to rest".to_owned())
+    }
+
+    /// No more files wait to become segments than should.
+    fn check_spares(&self) -> Result<(), String> {
+        let is_spare = |(file, _): &&(File, u64)| matches!(file, File::Spare(_));
+        let spare_count = self.disk.files().iter().filter(is_spare).count();
+        ensure!(spare_count <= 2, "{spare_count} spares");
+        Ok(())
     }
 
     /// One thing that an owner, or fate, does.
