@@ -120,8 +120,8 @@ pub struct Device {
     pub incarnation: Incarnation,
     /// Told in WELCOME.
     pub device_no: Option<DeviceNo>,
-    /// At which step the first WELCOME left.
-    pub welcomed_at: Option<u64>,
+    /// At which step the connection that was first answered by WELCOME came home: it counts from then on, if not before.
+    pub registered_at: Option<u64>,
     /// Signed out for good, or replaced by another incarnation: from here on it may count or not.
     pub is_leaving: bool,
     /// Its messages by counter.

@@ -22,7 +22,7 @@ impl Model {
             self.check_received(key, device);
         }
         let others = self.devices.iter().enumerate().any(|(index, other)| {
-            let was_there = other.welcomed_at.is_some_and(|step| step < offered.step);
+            let was_there = other.registered_at.is_some_and(|step| step < offered.step);
             index != device && other.user == user && was_there && !other.is_leaving
         });
         let needs_copy = others && to != user && offered.epoch == now.epoch && ack.safe_by != SafeBy::Duplicate;
@@ -41,7 +41,7 @@ impl Model {
         let offered = message.offered.expect("sent").step;
         let missing = self.devices.iter().enumerate().find(|(index, device)| {
             let must = device.user == message.to && !device.is_leaving && *index != sender;
-            must && device.welcomed_at.is_some_and(|step| step < offered) && !message.confirmed_by.contains(index)
+            must && device.registered_at.is_some_and(|step| step < offered) && !message.confirmed_by.contains(index)
         });
         let nobody = message.confirmed_by.is_empty() && message.to != message.from;
         if let Some((_, device)) = missing {
@@ -70,7 +70,7 @@ impl Model {
             return;
         }
         let was_known =
-            self.devices.iter().any(|device| device.user == to && device.welcomed_at.is_some_and(|at| at < offered));
+            self.devices.iter().any(|device| device.user == to && device.registered_at.is_some_and(|at| at < offered));
         // The copy for the sender's other devices needs room too.
         let sender = self.devices[device].user;
         let in_inbox = [to, sender]

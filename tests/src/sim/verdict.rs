@@ -28,14 +28,14 @@ impl Model {
     /// Whether a device must be shown a message that is safe.
     ///
     /// A device starts at the highest cursor that any device of the user confirmed. So what nobody had confirmed by the time
-    /// it was welcomed lies above its start. A self-copy is owed to devices that were there when the message was sent.
+    /// it was registered lies above its start. A self-copy is owed to devices that were there when the message was sent.
     fn is_owed(&self, device: &Device, message: &Message) -> bool {
-        let Some(welcomed_at) = device.welcomed_at else { return false };
+        let Some(registered_at) = device.registered_at else { return false };
         let is_sender = device.install == message.key.install;
         let install = &self.installs[usize::from(device.install)];
         let exists = !device.is_leaving && !install.is_gone && !install.is_away;
-        let was_there = message.offered.is_some_and(|offered| welcomed_at < offered.step);
-        let lies_above = message.confirmed_at.is_none_or(|step| welcomed_at < step);
+        let was_there = message.offered.is_some_and(|offered| registered_at < offered.step);
+        let lies_above = message.confirmed_at.is_none_or(|step| registered_at < step);
         exists
             && !is_sender
             && if device.user == message.to && message.from != message.to {

@@ -16,6 +16,8 @@ use super::net::LinkId;
 #[derive(Debug)]
 pub(super) struct Session {
     device: usize,
+    /// At which step it came home.
+    adopted_at: u64,
     credit: Credit,
     /// The client's own last id at HELLO, then the highest delivered.
     delivered: Id,
@@ -40,6 +42,7 @@ impl Model {
         }
         let session = Session {
             device,
+            adopted_at: self.now.step,
             credit: login.credit,
             delivered: login.last_id,
             outstanding: VecDeque::new(),
@@ -65,7 +68,7 @@ impl Model {
                 name: login.device.clone(),
                 incarnation: login.incarnation,
                 device_no: None,
-                welcomed_at: None,
+                registered_at: None,
                 is_leaving: false,
                 sent: BTreeMap::new(),
                 unconfirmed: BTreeMap::new(),
@@ -138,13 +141,13 @@ impl Model {
         let Some(session) = self.sessions.get_mut(&link) else {
             return self.fail(format!("{frame:?} was written before login"));
         };
-        let (device, is_first) = (session.device, !session.is_welcomed);
+        let (device, adopted_at, is_first) = (session.device, session.adopted_at, !session.is_welcomed);
         session.is_welcomed = true;
         self.check(is_first == matches!(frame, Frame::Welcome(_)), || {
             format!("not WELCOME, but {frame:?} comes first")
         });
         match frame {
-            Frame::Welcome(welcome) => self.on_welcome(device, welcome),
+            Frame::Welcome(welcome) => self.on_welcome(device, adopted_at, welcome),
             Frame::Deliver(deliver) => self.on_deliver(link, device, deliver),
             Frame::SendAck(acks) => acks.iter().for_each(|ack| self.on_send_ack(device, ack)),
             Frame::SendNack(nack) => self.on_send_nack(device, nack.counter, nack.code),
@@ -184,7 +187,7 @@ impl Model {
         });
     }
 
-    fn on_welcome(&mut self, device: usize, welcome: &Welcome<'_>) {
+    fn on_welcome(&mut self, device: usize, adopted_at: u64, welcome: &Welcome<'_>) {
         let (number, user, epoch) = (welcome.device_no, self.devices[device].user, self.now.epoch);
         let is_leaving = self.devices[device].is_leaving;
         let own = *self.devices[device].device_no.get_or_insert(number);
@@ -212,13 +215,12 @@ impl Model {
         self.check(!is_of_this_run || given.is_none_or(|id| head >= id), || {
             format!("WELCOME tells head {head}, and {given:?} was given in the same run")
         });
-        let step = self.now.step;
         let device = &mut self.devices[device];
-        if device.welcomed_at.is_none() && device.start.0 != epoch {
+        if device.registered_at.is_none() && device.start.0 != epoch {
             // It may have been registered in an earlier run, which ended before that could be told.
             device.start.1 = Id::NONE;
         }
-        device.welcomed_at.get_or_insert(step);
+        device.registered_at.get_or_insert(adopted_at);
         self.tally.count("welcomed");
     }
 
