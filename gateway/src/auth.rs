@@ -1,6 +1,6 @@
 //! Who may log in: JSON Web Tokens signed with Ed25519, checked against the operator's public key.
 //!
-//! A check costs some 50 µs and runs on the shard's thread, a few in each turn ([`CHECKS_PER_TURN`]): to pass it to another
+//! A check costs some 50 µs and runs on the shard's thread, a few in each turn ([`CHECK_TIME_PER_TURN`]): to pass it to another
 //! thread and be woken by the answer costs as much, and where each CPU has its shard there is no idle one to do it.
 
 use std::fs;
@@ -18,9 +18,9 @@ use wire::Code;
 use crate::error::Error;
 use crate::store::write_durably;
 
-/// How many credentials a shard checks in one turn; the rest waits for the next. Bounds what a storm of logins adds to the
-/// latency of those who are in.
-pub(crate) const CHECKS_PER_TURN: usize = 8;
+/// For how long a shard checks credentials in one turn; the rest waits for the next. Bounds what a storm of logins adds to the
+/// latency of those who are in, and leaves the logins a share of a shard that is busy.
+pub(crate) const CHECK_TIME_PER_TURN: Duration = Duration::from_millis(2);
 
 /// Checks credentials.
 #[derive(Clone)]

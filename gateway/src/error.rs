@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// A path that could not be read, written or made.
-    #[error("{path}: cannot {what}: {source}")]
+    #[error("{path}: cannot {what}: {cause}")]
     Path {
         /// Where.
         path: PathBuf,
         /// Which operation, as a verb.
         what: &'static str,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The configuration file is not one.
     #[error("{path}: {message}")]
@@ -29,12 +29,12 @@ pub(crate) enum Error {
     #[error("{0}")]
     Setting(String),
     /// The data directory holds something else than a store this version can use.
-    #[error("{path}: {source}")]
+    #[error("{path}: {cause}")]
     Store {
         /// The data directory.
         path: PathBuf,
         /// What is wrong with it.
-        source: crate::store::StoreError,
+        cause: crate::store::StoreError,
     },
     /// A key file that holds no usable key.
     #[error("{path}: {message}")]
@@ -51,23 +51,23 @@ pub(crate) enum Error {
     )]
     AddressInUse(SocketAddr),
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}: {cause}")]
     Listen {
         /// Which address.
         address: SocketAddr,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The kernel gives no ring.
     #[error("{0}")]
     NoRing(String),
     /// Another resource of the machine.
-    #[error("cannot {what}: {source}")]
+    #[error("cannot {what}: {cause}")]
     System {
         /// Which operation, as a verb.
         what: &'static str,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// A shard's store cannot be used.
     #[error("shard {shard}: {reason}")]
@@ -85,11 +85,11 @@ pub(crate) enum Error {
 impl Error {
     /// Names the path in an error of the file system.
     pub(crate) fn path<'a>(path: &'a Path, what: &'static str) -> impl FnOnce(io::Error) -> Error + 'a {
-        move |source| Error::Path { path: path.to_owned(), what, source }
+        move |cause| Error::Path { path: path.to_owned(), what, cause }
     }
 
     /// Names the operation in an error of the system.
     pub(crate) fn system(what: &'static str) -> impl FnOnce(io::Error) -> Error {
-        move |source| Error::System { what, source }
+        move |cause| Error::System { what, cause }
     }
 }

@@ -18,7 +18,7 @@ use gateway_core::{ConnId, Credential, Envelope, Input, Notice, Now, Output, Out
 use wire::limits::HELLO_PAYLOAD_LEN_MAX;
 use wire::{Frame, NameBuf};
 
-use crate::auth::{CHECKS_PER_TURN, Verifier};
+use crate::auth::{CHECK_TIME_PER_TURN, Verifier};
 use crate::bell::Bell;
 use crate::cpu;
 use crate::disk::Disk;
@@ -281,14 +281,7 @@ impl ShardLoop {
         while let Some(done) = self.disk.next_done() {
             self.handle(net, Input::Disk(done));
         }
-        for _ in 0..CHECKS_PER_TURN {
-            let Some((conn, user, credential)) = self.checks.pop_front() else { break };
-            if !net.is_open(conn) {
-                continue;
-            }
-            let verdict = self.verifier.verify(&user, &credential);
-            self.handle(net, Input::Authenticated { conn, verdict });
-        }
+        self.check_credentials(net);
         if self.shard.next_deadline().is_some_and(|at| at <= self.now.mono_us) {
             self.handle(net, Input::Tick);
         }
@@ -297,6 +290,21 @@ impl ShardLoop {
             self.has_input = false;
         }
         self.mesh.push(|wake| wake_by_ring(net, &wake));
+    }
+
+    /// Checks what waits to be checked, as long as a turn allows.
+    fn check_credentials(&mut self, net: &mut Net) {
+        let begin = Instant::now();
+        while let Some((conn, user, credential)) = self.checks.pop_front() {
+            if !net.is_open(conn) {
+                continue;
+            }
+            let verdict = self.verifier.verify(&user, &credential);
+            self.handle(net, Input::Authenticated { conn, verdict });
+            if begin.elapsed() >= CHECK_TIME_PER_TURN {
+                break;
+            }
+        }
     }
 
     fn on_letter(&mut self, net: &mut Net, letter: Letter) {

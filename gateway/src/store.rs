@@ -285,8 +285,8 @@ fn make(dir: &Path, identity: &Identity) -> Result<(), Error> {
     write_durably(dir, "store", &identity.encode())
 }
 
-fn refuse(dir: &Path, source: StoreError) -> Error {
-    Error::Store { path: dir.to_owned(), source }
+fn refuse(dir: &Path, cause: StoreError) -> Error {
+    Error::Store { path: dir.to_owned(), cause }
 }
 
 fn shard_dir_name(shard: u16) -> String {
@@ -303,7 +303,7 @@ mod tests {
 
     fn refusal(result: Result<Store, Error>) -> StoreError {
         match result {
-            Err(Error::Store { source, .. }) => source,
+            Err(Error::Store { cause, .. }) => cause,
             other => panic!("expected a refusal, got {other:?}"),
         }
     }

@@ -115,9 +115,9 @@ impl Acceptor {
 /// # Errors
 /// [`Error::AddressInUse`] also when the other party shares its port, as another gateway would; [`Error::Listen`].
 pub(crate) fn listen(address: SocketAddr, count: u16, patience: Duration) -> Result<(Vec<OwnedFd>, SocketAddr), Error> {
-    let explain = |source: io::Error| match source.kind() {
+    let explain = |cause: io::Error| match cause.kind() {
         io::ErrorKind::AddrInUse => Error::AddressInUse(address),
-        _ => Error::Listen { address, source },
+        _ => Error::Listen { address, cause },
     };
     let give_up = Instant::now() + patience;
     // Without SO_REUSEPORT, which is what finds out whether somebody else is there.
