@@ -22,6 +22,7 @@ use crate::reactor::{DescriptorBudget, listen};
 use crate::shard_loop::{self, Report, Setup};
 use crate::signals;
 use crate::store::{SHARD_COUNT_MAX, Store};
+use crate::tell::tell;
 
 /// Serves until a signal comes, then drains.
 ///
@@ -110,7 +111,7 @@ impl Shards {
         }
         announce(address, self.threads.len());
         if self.wait(&Report::Drained, None)? == Waited::Signal {
-            eprintln!("shardwire: draining");
+            tell(format_args!("draining"));
         }
         self.tell_all(|| Letter::Drain);
         if let Waited::TimeOut(missing) = self.wait(&Report::Drained, Some(DRAIN_TIMEOUT))? {

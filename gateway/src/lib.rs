@@ -5,6 +5,8 @@
 //! handed-over connections pass, through the lanes of `mesh`. `boot` puts it all together and takes it down again.
 
 #![deny(unsafe_code)]
+// They panic when nobody reads them, and a panic ends the process: see `tell`.
+#![deny(clippy::print_stderr, clippy::print_stdout)]
 
 pub mod cli;
 
@@ -23,3 +25,4 @@ pub(crate) mod reactor;
 pub(crate) mod shard_loop;
 pub(crate) mod signals;
 pub(crate) mod store;
+pub(crate) mod tell;

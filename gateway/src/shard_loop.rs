@@ -28,6 +28,7 @@ use crate::mesh::{Letter, MeshEnd, Wake};
 use crate::notice;
 use crate::pacer::Pacer;
 use crate::reactor::{DescriptorBudget, Event, Net, Reactor, ring};
+use crate::tell::tell;
 
 /// What a shard's thread is given.
 pub(crate) struct Setup {
@@ -405,9 +406,9 @@ fn wake_by_ring(net: &mut Net, wake: &Wake) {
     net.wake(wake.ring_number, wake.shard.into());
 }
 
-/// For the operator, on standard error.
+/// For the operator.
 fn say(shard: u16, text: fmt::Arguments<'_>) {
-    eprintln!("shardwire: shard {shard}: {text}");
+    tell(format_args!("shard {shard}: {text}"));
 }
 
 /// How often a turn reads before it sends: a few milliseconds of work at most.

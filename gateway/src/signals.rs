@@ -8,6 +8,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
 
 use crate::shard_loop::Report;
+use crate::tell::tell;
 
 /// Reports the first signal; at the second, the process ends at once with exit code 1.
 pub(crate) fn watch(reports: Sender<Report>) -> io::Result<()> {
@@ -19,7 +20,7 @@ pub(crate) fn watch(reports: Sender<Report>) -> io::Result<()> {
         let mut next = || receiver.read_exact(&mut byte).is_ok();
         // Without a main thread the process is about to end.
         if next() && reports.send(Report::Signal).is_ok() && next() {
-            eprintln!("shardwire: a second signal: ending without draining");
+            tell(format_args!("a second signal: ending without draining"));
             std::process::exit(1);
         }
     })?;

@@ -8,6 +8,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::tell::tell;
+
 /// Runs the command that the process was started with. What goes wrong is told on standard error.
 pub fn run() -> ExitCode {
     let result = match Cli::parse().command {
@@ -18,7 +20,7 @@ pub fn run() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("shardwire: {error:#}");
+            tell(format_args!("{error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -1,5 +1,6 @@
 //! `shardwire token`.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -57,8 +58,7 @@ pub(crate) fn run(args: TokenArgs) -> anyhow::Result<()> {
             key
         }
     };
-    println!("{}", auth::mint(&key, &args.user, args.ttl)?);
-    Ok(())
+    writeln!(io::stdout(), "{}", auth::mint(&key, &args.user, args.ttl)?).context("standard output")
 }
 
 fn parse_ttl(text: &str) -> Result<Duration, String> {
