@@ -202,8 +202,9 @@ const LISTEN_PATIENCE: Duration = Duration::from_secs(3);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longer than a closing connection lingers.
 const END_TIMEOUT: Duration = Duration::from_secs(3);
-/// Descriptors of a shard: listener, two rings, eventfds, directory, segments and what is opened for a moment.
-const RESERVE_PER_SHARD: u64 = 24;
+/// Descriptors of a shard: 12 files that stay open, 8 that are being read, some that are written, made or closed at the moment;
+/// listener, two rings, eventfds, directory.
+const RESERVE_PER_SHARD: u64 = 48;
 /// Descriptors of the process: standard streams, lock, signals, and some for whoever comes to look.
 const RESERVE: u64 = 32;
 

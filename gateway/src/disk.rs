@@ -7,7 +7,7 @@
 //! kernel is done with the buffer, and the only thing that may be believed about the disk.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,6 +21,7 @@ use storage::{DiskData, DiskDone, DiskError, DiskOp, DiskOpKind, File, Generatio
 use crate::bell::Bell;
 use crate::cpu;
 use crate::error::Error;
+use crate::files::OpenFiles;
 use crate::mesh::{Letter, Mesh};
 
 /// A shard's files, on its thread, inside its monoio runtime.
@@ -33,8 +34,11 @@ struct Inner {
     dir: PathBuf,
     /// Rung when an operation is done.
     bell: Rc<Bell>,
-    /// Open files. The log uses a handful, and closes one by removing or renaming it.
-    files: RefCell<BTreeMap<File, Rc<monoio::fs::File>>>,
+    files: RefCell<OpenFiles<monoio::fs::File>>,
+    /// Reads begun and waiting for their turn, oldest first.
+    waiting_reads: RefCell<VecDeque<DiskOp>>,
+    /// `reads_under_way <= READS_UNDER_WAY_MAX`: each may hold a descriptor.
+    reads_under_way: Cell<usize>,
     done: RefCell<VecDeque<DiskDone>>,
     in_flight: Cell<usize>,
     helper: Sender<DiskOp>,
@@ -63,8 +67,16 @@ impl Disk {
                 help(&jobs, &helper_dir, |done| mesh.send_letter(shard, Letter::Disk(done)));
             })
             .map_err(Error::system("start a thread for the disk"))?;
-        let inner =
-            Inner { dir, bell, files: RefCell::default(), done: RefCell::default(), in_flight: Cell::new(0), helper };
+        let inner = Inner {
+            dir,
+            bell,
+            files: RefCell::new(OpenFiles::new()),
+            waiting_reads: RefCell::default(),
+            reads_under_way: Cell::new(0),
+            done: RefCell::default(),
+            in_flight: Cell::new(0),
+            helper,
+        };
         Ok(Disk { inner: Rc::new(inner) })
     }
 
@@ -76,14 +88,15 @@ impl Disk {
             DiskOpKind::List => inner.send_to_helper(op),
             DiskOpKind::Rename { from, to } => {
                 // An open file keeps its inode, not its name.
-                inner.files.borrow_mut().remove(from);
-                inner.files.borrow_mut().remove(to);
+                inner.files.borrow_mut().evict(*from);
+                inner.files.borrow_mut().evict(*to);
                 inner.send_to_helper(op);
             }
             DiskOpKind::Remove { file } => {
-                inner.files.borrow_mut().remove(file);
+                inner.files.borrow_mut().evict(*file);
                 inner.send_to_helper(op);
             }
+            DiskOpKind::Read { .. } => inner.start_read(op),
             _ => drop(monoio::spawn(inner.perform(op))),
         }
     }
@@ -109,6 +122,22 @@ impl Inner {
         self.helper.send(op).expect("the helper lives as long as this end of its channel");
     }
 
+    fn start_read(self: Rc<Inner>, op: DiskOp) {
+        if self.reads_under_way.get() == READS_UNDER_WAY_MAX {
+            self.waiting_reads.borrow_mut().push_back(op);
+            return;
+        }
+        self.reads_under_way.set(self.reads_under_way.get() + 1);
+        drop(monoio::spawn(async move {
+            let mut next = Some(op);
+            while let Some(op) = next {
+                Rc::clone(&self).perform(op).await;
+                next = self.waiting_reads.borrow_mut().pop_front();
+            }
+            self.reads_under_way.set(self.reads_under_way.get() - 1);
+        }));
+    }
+
     async fn perform(self: Rc<Inner>, op: DiskOp) {
         let result = match op.kind {
             DiskOpKind::Read { file, offset, len } => self.read(file, offset, len).await.map(DiskData::Bytes),
@@ -131,7 +160,7 @@ impl Inner {
     }
 
     async fn read(&self, file: File, offset: u64, len: u32) -> io::Result<Vec<u8>> {
-        let file = self.open(file).await?;
+        let file = self.open(file, false).await?;
         let len = len as usize;
         let mut bytes = Vec::with_capacity(len);
         while bytes.len() < len {
@@ -149,7 +178,7 @@ impl Inner {
     }
 
     async fn write(&self, file: File, offset: u64, bytes: Vec<u8>, sync: bool) -> io::Result<()> {
-        let file = self.open(file).await?;
+        let file = self.open(file, true).await?;
         file.write_all_at(bytes, offset).await.0?;
         if sync {
             file.sync_data().await?;
@@ -158,13 +187,13 @@ impl Inner {
     }
 
     async fn sync(&self, file: File) -> io::Result<()> {
-        self.open(file).await?.sync_data().await
+        self.open(file, true).await?.sync_data().await
     }
 
     /// Zeroes are written, not only allocated: a sync of a file that has extents but no data yet must also write what says so.
     /// Synced piece by piece, so that a commit meanwhile waits for one piece at most.
     async fn create(&self, name: File, len: u64) -> io::Result<()> {
-        self.files.borrow_mut().remove(&name);
+        self.files.borrow_mut().evict(name);
         let path = self.dir.join(file_name(name));
         let file = monoio::fs::OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path).await?;
         let mut zeroes = vec![0; CREATE_WRITE_LEN];
@@ -182,19 +211,18 @@ impl Inner {
         }
         file.sync_all().await?;
         let dir = monoio::fs::File::open(&self.dir).await?;
-        dir.sync_all().await?;
-        self.files.borrow_mut().insert(name, Rc::new(file));
-        Ok(())
+        // Not kept open: it gets another name before it is used.
+        dir.sync_all().await
     }
 
-    async fn open(&self, name: File) -> io::Result<Rc<monoio::fs::File>> {
-        if let Some(file) = self.files.borrow().get(&name) {
-            return Ok(Rc::clone(file));
+    async fn open(&self, name: File, to_write: bool) -> io::Result<Rc<monoio::fs::File>> {
+        if let Some(file) = self.files.borrow_mut().get(name, to_write) {
+            return Ok(file);
         }
+        let before = self.files.borrow().before();
         let path = self.dir.join(file_name(name));
         let file = Rc::new(monoio::fs::OpenOptions::new().read(true).write(true).open(path).await?);
-        // Another read may have opened it meanwhile: then one of the two is closed after its last use.
-        self.files.borrow_mut().insert(name, Rc::clone(&file));
+        self.files.borrow_mut().insert(name, Rc::clone(&file), to_write, before);
         Ok(file)
     }
 }
@@ -268,6 +296,8 @@ fn parse_file_name(name: &str) -> Option<File> {
     (file_name(file) == name).then_some(file)
 }
 
+/// Enough to keep a disk busy.
+const READS_UNDER_WAY_MAX: usize = 8;
 const CREATE_WRITE_LEN: usize = 256 * 1024;
 const CREATE_SYNC_LEN: u64 = 4 * 1024 * 1024;
 
@@ -277,10 +307,17 @@ const EDQUOT: i32 = 122;
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     /// Runs operations one after the other in a runtime of their own and gives their results.
     fn run(dir: &Path, ops: Vec<DiskOpKind>) -> Vec<Result<DiskData, DiskError>> {
+        run_at_once(dir, ops.into_iter().map(|op| vec![op]).collect())
+    }
+
+    /// As `run`, but with the operations of a group begun together; they may end in any order.
+    fn run_at_once(dir: &Path, groups: Vec<Vec<DiskOpKind>>) -> Vec<Result<DiskData, DiskError>> {
         let mut runtime =
             monoio::RuntimeBuilder::<monoio::IoUringDriver>::new().build().expect("a runtime for the test");
         runtime.block_on(async {
@@ -297,24 +334,36 @@ mod tests {
                 }
             });
             let disk = Disk::new(0, dir.to_owned(), Arc::new([0]), Rc::clone(&bell), mesh).unwrap();
-            let mut results = Vec::new();
-            for (id, kind) in (0..).map(OpId).zip(ops) {
-                disk.start(DiskOp { id, kind });
-                assert_eq!(disk.in_flight(), 1);
-                let done = loop {
+            let mut results = BTreeMap::new();
+            let mut ids = (0..).map(OpId);
+            for group in groups {
+                for (kind, id) in group.into_iter().zip(&mut ids) {
+                    disk.start(DiskOp { id, kind });
+                }
+                while disk.in_flight() > 0 {
+                    bell.wait().await;
+                    assert!(open_count(dir) <= OPEN_COUNT_MAX, "{} files are open", open_count(dir));
                     while let Some(Letter::Disk(done)) = end.next_letter() {
                         disk.on_helped(done);
                     }
-                    match disk.next_done() {
-                        Some(done) => break done,
-                        None => bell.wait().await,
-                    }
-                };
-                assert_eq!((done.id, disk.in_flight()), (id, 0));
-                results.push(done.result);
+                }
+                while let Some(done) = disk.next_done() {
+                    assert_eq!(results.insert(done.id.0, done.result), None, "each is done once");
+                }
             }
-            results
+            results.into_values().collect()
         })
+    }
+
+    /// What a shard may have open of its log, those included whose closing is under way.
+    const OPEN_COUNT_MAX: usize = 32;
+
+    /// Descriptors of this process for files in `dir`.
+    fn open_count(dir: &Path) -> usize {
+        let descriptors = fs::read_dir("/proc/self/fd").unwrap();
+        descriptors
+            .filter(|entry| fs::read_link(entry.as_ref().unwrap().path()).is_ok_and(|to| to.starts_with(dir)))
+            .count()
     }
 
     fn write(file: File, offset: u64, bytes: &[u8]) -> DiskOpKind {
@@ -358,6 +407,20 @@ mod tests {
             Err(DiskError::NotFound),
         ];
         assert_eq!(results, expected);
+    }
+
+    #[test]
+    fn a_log_of_many_files_takes_few_descriptors() {
+        let dir = tempfile::tempdir().unwrap();
+        let segments = (0..100).map(|number| File::Segment(Generation(number)));
+        for segment in segments.clone() {
+            fs::write(dir.path().join(file_name(segment)), "x").unwrap();
+        }
+        let one_by_one = segments.clone().map(|segment| vec![read(segment, 0, 1)]);
+        let at_once = (0..10).flat_map(|_| segments.clone()).map(|segment| read(segment, 0, 1)).collect();
+        let results = run_at_once(dir.path(), one_by_one.chain([at_once]).collect());
+        assert_eq!(results.len(), 1100);
+        assert!(results.iter().all(|result| *result == Ok(DiskData::Bytes(b"x".to_vec()))));
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub(crate) mod config;
 pub(crate) mod cpu;
 pub(crate) mod disk;
 pub(crate) mod error;
+pub(crate) mod files;
 pub(crate) mod handoff;
 pub(crate) mod mesh;
 pub(crate) mod notice;
