@@ -237,6 +237,12 @@ impl MeshEnd {
             || self.stages.iter().any(has_room)
     }
 
+    /// Whether something staged found its lane full.
+    #[cfg(test)]
+    pub(crate) fn holds_back(&self) -> bool {
+        !self.stages.is_empty()
+    }
+
     /// From here on, whoever pushes something wakes this shard. False, and nothing has changed, when there is something already.
     pub(crate) fn fall_asleep(&mut self) -> bool {
         let port = self.mesh.port(self.own);

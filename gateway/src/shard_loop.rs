@@ -190,24 +190,23 @@ impl ShardLoop {
             if self.is_stopping && reactor.net().count() == 0 && self.disk.in_flight() == 0 {
                 return Ok(());
             }
-            if is_busy || !self.checks.is_empty() {
-                turns_since_yield += 1;
-                // The runtime's tasks hand operations to the disk and take completions only while this one waits.
-                if turns_since_yield >= TURNS_PER_YIELD || self.disk.in_flight() > 0 {
-                    turns_since_yield = 0;
-                    pacer.pause().await;
-                }
-            } else {
+            let has_slept = !is_busy && self.checks.is_empty() && self.sleep(reactor, bell).await;
+            turns_since_yield = if has_slept { 0 } else { turns_since_yield + 1 };
+            // The runtime's tasks hand operations to the disk and take completions only while this one waits; what keeps it from
+            // that may be the sockets or other shards.
+            if turns_since_yield >= TURNS_PER_YIELD || (turns_since_yield > 0 && self.disk.in_flight() > 0) {
                 turns_since_yield = 0;
-                self.sleep(reactor, bell).await;
+                pacer.pause().await;
             }
         }
     }
 
-    /// Waits until something comes or a deadline passes; not at all when something came meanwhile.
-    async fn sleep(&mut self, reactor: &mut Reactor, bell: &Bell) {
+    /// Waits until something comes or a deadline passes. False when it did not wait, since something had come already.
+    async fn sleep(&mut self, reactor: &mut Reactor, bell: &Bell) -> bool {
+        let mut has_slept = false;
         if self.mesh.fall_asleep() {
             if reactor.wait_fd().is_some() {
+                has_slept = true;
                 let tick_at = self.shard.next_deadline().map(|at| self.clock.instant(at));
                 match tick_at.into_iter().chain(reactor.deadline()).min() {
                     None => bell.wait().await,
@@ -221,6 +220,7 @@ impl ShardLoop {
             }
             self.mesh.wake_up();
         }
+        has_slept
     }
 
     fn on_event(&mut self, net: &mut Net, event: Event<'_>) {
@@ -421,3 +421,50 @@ const HANDOFFS_PER_TURN: usize = 256;
 const BATCHES_PER_TURN: usize = 8;
 /// The runtime carries files and one eventfd.
 const RUNTIME_ENTRIES: u32 = 256;
+
+#[cfg(test)]
+mod tests {
+    use crate::mesh::Mesh;
+
+    use super::*;
+
+    #[test]
+    fn a_shard_that_others_never_leave_alone_gets_to_its_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let mesh = Mesh::new(2);
+        let mut other = mesh.end(1);
+        let (sender, reports) = crossbeam::channel::unbounded();
+        let cpus: Arc<[usize]> = cpu::allowed().unwrap().into();
+        let config = ShardConfig::new(0, 2, storage::StoreId([1; 16]), [2; 16]);
+        let setup = Setup {
+            config,
+            cpu: cpus[0],
+            cpus,
+            dir: dir.path().to_owned(),
+            mesh: mesh.end(0),
+            verifier: Verifier::from_dev_key(dir.path()).unwrap(),
+            budget: DescriptorBudget::new(1),
+            reports: sender,
+        };
+        let shard = std::thread::spawn(move || run(setup));
+        let mut pester_until = |wanted: fn(&Report) -> bool| {
+            let give_up = Instant::now() + Duration::from_secs(30);
+            loop {
+                if !other.holds_back() {
+                    other.stage(ShardIndex(0), Envelope::Taken { count: 0, len: 0 });
+                }
+                other.push(|wake| mesh.ring_bell(wake.shard));
+                match reports.try_recv() {
+                    Ok(report) if wanted(&report) => break,
+                    Ok(report) => panic!("{report:?}"),
+                    Err(_) => assert!(Instant::now() < give_up, "its disk stands still"),
+                }
+            }
+        };
+        // To recover its log it must read the disk.
+        pester_until(|report| matches!(report, Report::Ready));
+        mesh.send_letter(0, Letter::Stop);
+        pester_until(|report| matches!(report, Report::Ended));
+        shard.join().unwrap();
+    }
+}
