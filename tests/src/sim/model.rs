@@ -148,6 +148,8 @@ pub struct Model {
     pub(super) places: BTreeMap<(usize, Id), Key>,
     /// The last new place that was seen of an inbox, and in which run.
     pub(super) given_in: BTreeMap<usize, (u32, Id)>,
+    /// The step at which the present run began.
+    pub(super) started_at: u64,
     /// Where a message was first put in an inbox, and in which run.
     pub(super) single: BTreeMap<(usize, Key), (u32, Id)>,
     /// The highest place that a device of a user confirmed, and in which run.
@@ -176,6 +178,7 @@ impl Model {
             sessions: BTreeMap::new(),
             places: BTreeMap::new(),
             given_in: BTreeMap::new(),
+            started_at: 0,
             single: BTreeMap::new(),
             confirmed_in: BTreeMap::new(),
             mids: BTreeMap::new(),

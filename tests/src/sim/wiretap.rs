@@ -277,16 +277,27 @@ impl Model {
         self.check(other == key, || format!("id {id} of {name} was given to {other} and to {key}"));
     }
 
-    /// What this run was offered first has one place in an inbox, however often it is offered: its sender's home remembers.
+    /// What this run was offered first has one place in an inbox, however often it is offered: its sender's home remembers. What
+    /// an earlier run stored is known too, until every device has confirmed it.
     fn check_single(&mut self, user: usize, id: Id, key: Key) {
         let epoch = self.now.epoch;
         let message = &self.messages[&key];
-        if message.offered.is_some_and(|offered| offered.epoch == epoch) && !message.has_two_names {
-            let (given_in, first) = *self.single.entry((user, key)).or_insert((epoch, id));
-            self.check(given_in != epoch || first == id, || {
-                format!("{key} got place {first} and then {id} in one run")
-            });
+        let (given_in, first) = *self.single.entry((user, key)).or_insert((epoch, id));
+        if given_in != epoch {
+            self.single.insert((user, key), (epoch, id));
+            return;
         }
+        let is_new = message.offered.is_some_and(|offered| offered.epoch == epoch);
+        let is_wanted = message.to == user
+            && self.devices.iter().enumerate().any(|(index, device)| {
+                let was_there = device.registered_at.is_some_and(|step| step < self.started_at) && !device.is_leaving;
+                device.user == user
+                    && was_there
+                    && device.sent.values().all(|sent| *sent != key)
+                    && !message.confirmed_by.contains(&index)
+            });
+        let is_single = first == id || message.has_two_names || !(is_new || is_wanted);
+        self.check(is_single, || format!("{key} got place {first} and then {id} in one run"));
     }
 
     /// A core was handed this confirmation.
@@ -320,6 +331,7 @@ impl Model {
     /// The gateway starts.
     pub fn on_start(&mut self, are_disks_good: bool) {
         self.now.epoch += 1;
+        self.started_at = self.now.step;
         self.are_disks_good = are_disks_good;
     }
 
