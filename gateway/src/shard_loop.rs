@@ -182,7 +182,7 @@ impl ShardLoop {
         loop {
             self.now = self.clock.now();
             let is_busy = reactor
-                .turn(READS_PER_TURN, &mut |net, event| self.on_event(net, event))
+                .turn(WORK_PER_TURN, &mut |net, event| self.on_event(net, event))
                 .map_err(Error::system("use the shard's ring"))?;
             if let Some(failure) = self.failure.take() {
                 return Err(failure);
@@ -411,8 +411,8 @@ fn say(shard: u16, text: fmt::Arguments<'_>) {
     tell(format_args!("shard {shard}: {text}"));
 }
 
-/// How often a turn reads before it sends: a few milliseconds of work at most.
-const READS_PER_TURN: usize = 2048;
+/// What a turn does before it sends, as [`Reactor::turn`] counts it: reads, or 8192 frames, or 4 MiB; some milliseconds at most.
+const WORK_PER_TURN: usize = 2048;
 /// Turns of a busy loop between two looks at the runtime's own ring, when no file is in use.
 const TURNS_PER_YIELD: u32 = 8;
 /// Connections taken over in one turn.

@@ -118,7 +118,8 @@ impl Reactor {
         })
     }
 
-    /// One turn: reads at most about `budget` times, hands out what came, then sends what was written. Never waits. Says whether
+    /// One turn: reads and hands out what came, then sends what was written. `budget` bounds the work: a read that brings little
+    /// costs 1, one that brings much up to some thousand; only the last one may cost more than is left. Never waits. Says whether
     /// another turn may find something.
     ///
     /// # Errors
@@ -127,14 +128,14 @@ impl Reactor {
         let net = &mut self.net;
         net.ring.disarm();
         net.on_time(Instant::now());
-        let mut reads_left = budget;
+        let mut work_left = budget;
         let mut was_busy = false;
         loop {
             let brought = net.reap(on)?;
             let listed = net.listed.len();
             was_busy |= brought > 0 || listed > 0;
-            read::visit_listed(net, &mut self.buffer, &mut reads_left, on);
-            if listed < DRAIN_COUNT_MIN || reads_left == 0 {
+            read::visit_listed(net, &mut self.buffer, &mut work_left, on);
+            if listed < DRAIN_COUNT_MIN || work_left == 0 {
                 break;
             }
         }

@@ -8,23 +8,24 @@ use wire::{Cut, cut};
 use super::conn::{Conn, Stage};
 use super::{Event, Net};
 
-/// Visits each listed connection once, as long as reads are left; the others stay on the list.
+/// Visits each listed connection once, as long as work is left; the others stay on the list.
 pub(super) fn visit_listed(
     net: &mut Net,
     buffer: &mut [u8],
-    reads_left: &mut usize,
+    work_left: &mut usize,
     on: &mut impl FnMut(&mut Net, Event<'_>),
 ) {
     for _ in 0..net.listed.len() {
-        if *reads_left == 0 {
+        if *work_left == 0 {
             return;
         }
         let Some(id) = net.listed.pop_front() else { return };
         let Some(conn) = net.conns.get_mut(id) else { continue };
         conn.is_listed = false;
+        *work_left -= 1;
         match conn.stage {
-            Stage::Open => visit_open(net, id, buffer, reads_left, on),
-            Stage::Lingering => discard(net, id, buffer, reads_left),
+            Stage::Open => visit_open(net, id, buffer, work_left, on),
+            Stage::Lingering => discard(net, id, buffer, work_left),
             Stage::Leaving | Stage::Closing | Stage::Gone => {}
         }
     }
@@ -35,15 +36,15 @@ fn visit_open(
     net: &mut Net,
     id: ConnId,
     buffer: &mut [u8],
-    reads_left: &mut usize,
+    work_left: &mut usize,
     on: &mut impl FnMut(&mut Net, Event<'_>),
 ) {
-    parse(net, id, &[], on);
+    let kept_count = parse(net, id, &[], on);
+    charge(work_left, 0, kept_count);
     let Some(conn) = net.conns.get_mut(id) else { return };
     if !conn.takes_frames() || !conn.may_read {
         return;
     }
-    *reads_left -= 1;
     match recv(&conn.socket, &mut *buffer, RecvFlags::DONTWAIT) {
         Ok((_, 0)) => close(net, id, on),
         Ok((_, len)) => {
@@ -51,7 +52,9 @@ fn visit_open(
             // sends it waits until he sends more.)
             let may_read = len == buffer.len() || conn.is_ending;
             conn.may_read = may_read;
-            if parse(net, id, &buffer[..len], on) == 0 && net.is_open(id) {
+            let count = parse(net, id, &buffer[..len], on);
+            charge(work_left, len, count);
+            if count == 0 && net.is_open(id) {
                 on(net, Event::Heard { conn: id });
             }
             if may_read && net.conns.get(id).is_some_and(Conn::takes_frames) {
@@ -114,6 +117,11 @@ fn parse(net: &mut Net, id: ConnId, mut bytes: &[u8], on: &mut impl FnMut(&mut N
     count
 }
 
+/// Counts what a visit cost beside itself: the bytes and the frames, since a read may bring one frame or sixteen thousand.
+fn charge(work_left: &mut usize, len: usize, frame_count: usize) {
+    *work_left = work_left.saturating_sub(len / LEN_PER_WORK + frame_count / FRAMES_PER_WORK);
+}
+
 enum First {
     /// It was handed out and is so long.
     Frame(usize),
@@ -143,11 +151,13 @@ fn hand_out_first(net: &mut Net, id: ConnId, bytes: &[u8], on: &mut impl FnMut(&
 }
 
 /// Reads to throw away, until the peer is done.
-fn discard(net: &mut Net, id: ConnId, buffer: &mut [u8], reads_left: &mut usize) {
+fn discard(net: &mut Net, id: ConnId, buffer: &mut [u8], work_left: &mut usize) {
     let Some(conn) = net.conns.get_mut(id) else { return };
-    *reads_left -= 1;
     match recv(&conn.socket, &mut *buffer, RecvFlags::DONTWAIT) {
-        Ok((_, len)) if len > 0 => net.list(id),
+        Ok((_, len)) if len > 0 => {
+            charge(work_left, len, 0);
+            net.list(id);
+        }
         Err(Errno::INTR) => net.list(id),
         Err(Errno::AGAIN) => {}
         Ok(_) | Err(_) => net.drop_conn(id),
@@ -162,3 +172,7 @@ pub(super) fn close(net: &mut Net, id: ConnId, on: &mut impl FnMut(&mut Net, Eve
         on(net, Event::Closed { conn: id });
     }
 }
+
+/// About as much work as a read that brings little, some microsecond.
+const LEN_PER_WORK: usize = 2048;
+const FRAMES_PER_WORK: usize = 4;

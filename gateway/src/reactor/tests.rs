@@ -469,6 +469,29 @@ fn a_flood_from_one_does_not_keep_the_others_waiting() {
 }
 
 #[test]
+fn a_turn_is_bounded_in_frames_not_only_in_reads() {
+    let mut bench = Bench::new();
+    let mut clients: Vec<_> = (0..32).map(|_| bench.connect()).collect();
+    bench.accept(32);
+    bench.settle(&mut Vec::new(), ignore);
+    let full_read = frame(1, 0).repeat(BUFFER_LEN / 4);
+    for client in &mut clients {
+        client.write_all(&full_read).unwrap();
+    }
+    let mut frame_counts = Vec::new();
+    let give_up = Instant::now() + Duration::from_secs(10);
+    while frame_counts.iter().sum::<usize>() < 32 * BUFFER_LEN / 4 {
+        assert!(Instant::now() < give_up, "{frame_counts:?}");
+        let mut frame_count = 0;
+        let mut counted =
+            |_: &mut Net, event: Event<'_>| frame_count += usize::from(matches!(event, Event::Frame { .. }));
+        bench.reactor.turn(64, &mut counted).unwrap();
+        frame_counts.push(frame_count);
+    }
+    assert!(frame_counts.iter().all(|count| *count <= 64 * 4 + BUFFER_LEN / 4), "{frame_counts:?}");
+}
+
+#[test]
 fn nothing_is_held_back_to_fill_a_segment() {
     let mut bench = Bench::new();
     let (_client, id) = bench.pair();
