@@ -46,7 +46,7 @@ fn visit_open(
         return;
     }
     match recv(&conn.socket, &mut *buffer, RecvFlags::DONTWAIT) {
-        Ok((_, 0)) => close(net, id, on),
+        Ok((_, 0)) => end(net, id, on),
         Ok((_, len)) => {
             // A short read took all there was: what comes later is told by another completion. (Urgent data ends a read too; who
             // sends it waits until he sends more.)
@@ -164,7 +164,16 @@ fn discard(net: &mut Net, id: ConnId, buffer: &mut [u8], work_left: &mut usize) 
     }
 }
 
-/// The peer or the network ended it.
+/// The peer says nothing more. It may still read: what was written in this turn is sent before our side ends.
+fn end(net: &mut Net, id: ConnId, on: &mut impl FnMut(&mut Net, Event<'_>)) {
+    if net.conns.get(id).is_none_or(|conn| conn.unsent.is_empty()) {
+        return close(net, id, on);
+    }
+    net.close(id);
+    on(net, Event::Closed { conn: id });
+}
+
+/// It is over, whatever waits.
 pub(super) fn close(net: &mut Net, id: ConnId, on: &mut impl FnMut(&mut Net, Event<'_>)) {
     let was_open = net.is_open(id);
     net.drop_conn(id);

@@ -289,6 +289,20 @@ fn a_peer_that_ends_is_told_once_and_its_place_is_free() {
 }
 
 #[test]
+fn a_peer_that_ends_after_its_last_frame_gets_the_answer() {
+    let mut bench = Bench::new();
+    let (mut client, _) = bench.pair();
+    client.write_all(&frame(1, 5)).unwrap();
+    client.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut log = Vec::new();
+    bench.pump(&mut log, echo, |_, net| net.count() == 0);
+    assert_eq!(log, ["frame 1 5", "closed"]);
+    let mut came = Vec::new();
+    client.read_to_end(&mut came).unwrap();
+    assert_eq!(came, frame(1, 5));
+}
+
+#[test]
 fn a_peer_that_resets_is_told_as_closed() {
     let mut bench = Bench::new();
     let (client, id) = bench.pair();
