@@ -27,7 +27,7 @@ pub(super) fn flush(net: &mut Net, on: &mut impl FnMut(&mut Net, Event<'_>)) -> 
 
 fn send_once(net: &mut Net, id: ConnId, on: &mut impl FnMut(&mut Net, Event<'_>)) {
     let Some(conn) = net.conns.get_mut(id) else { return };
-    let (was_blocked, is_open) = (conn.is_blocked, conn.stage == Stage::Open);
+    let (was_blocked, is_open, before) = (conn.is_blocked, conn.stage == Stage::Open, conn.unsent.len());
     if !conn.unsent.is_empty() {
         match send(&conn.socket, &conn.unsent, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
             Ok(len) => conn.unsent.take(len, &mut net.pool),
@@ -42,9 +42,10 @@ fn send_once(net: &mut Net, id: ConnId, on: &mut impl FnMut(&mut Net, Event<'_>)
     } else if !is_open {
         end_writing(net, id);
     }
-    if is_open && was_blocked {
+    // The kernel says "room" at times when there is none: that is no progress.
+    if is_open && was_blocked && (left < before || left == 0) {
         on(net, Event::Sent { conn: id, left });
-    } else if is_open && left > 0 {
+    } else if is_open && !was_blocked && left > 0 {
         on(net, Event::Blocked { conn: id });
     }
 }
