@@ -140,6 +140,10 @@ impl Reactor {
             }
         }
         on(net, Event::TurnEnd);
+        if std::mem::take(&mut net.has_wakes) {
+            // Who is woken, and whom nobody else wakes any more, must not wait for a thousand sends.
+            net.ring.enter()?;
+        }
         was_busy |= write::flush(net, on);
         net.settle(on);
         Ok(was_busy || net.has_work())

@@ -30,6 +30,8 @@ pub(crate) struct Net {
     /// When those that close are cut off, in the order of time.
     cut_offs: VecDeque<(Instant, ConnId)>,
     acceptor: Acceptor,
+    /// Somebody is to be woken.
+    pub(super) has_wakes: bool,
     /// The limit on payloads for connections that are accepted.
     payload_len_max: u32,
 }
@@ -45,6 +47,7 @@ impl Net {
             settled: Vec::new(),
             cut_offs: VecDeque::new(),
             acceptor: Acceptor::new(budget),
+            has_wakes: false,
             payload_len_max,
         }
     }
@@ -141,8 +144,9 @@ impl Net {
         id
     }
 
-    /// Wakes shard `shard`, whose ring has this number, with the next look at the ring.
+    /// Wakes shard `shard`, whose ring has this number, before the turn sends, or else with the next look at the ring.
     pub(crate) fn wake(&mut self, number: RawFd, shard: u32) {
+        self.has_wakes = true;
         self.ring.wake(number, shard);
     }
 
@@ -216,6 +220,7 @@ impl Net {
             return Ok(0);
         }
         self.ring.enter()?;
+        self.has_wakes = false;
         let mut count = 0;
         while let Some(completion) = self.ring.next() {
             count += 1;

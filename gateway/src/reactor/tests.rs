@@ -506,6 +506,32 @@ fn a_turn_is_bounded_in_frames_not_only_in_reads() {
 }
 
 #[test]
+fn who_is_woken_does_not_wait_for_what_the_turn_sends() {
+    let mut bench = Bench::new();
+    let (_client, id) = bench.pair();
+    let mut sleeper = Ring::new().unwrap();
+    assert!(sleeper.arm());
+    let is_woken = || {
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut [PollFd::new(&sleeper.eventfd(), PollFlags::IN)], Some(&now)).unwrap() > 0
+    };
+    let mut log = Vec::new();
+    bench.settle(&mut log, ignore);
+    bench.reactor.net().write(id, &vec![0; 16_000_000]);
+    let mut is_sent = false;
+    let mut wake = |net: &mut Net, event: Event<'_>| match event {
+        Event::TurnEnd => net.wake(sleeper.number(), 7),
+        Event::Blocked { .. } => {
+            assert!(is_woken(), "it was sent before the other was woken");
+            is_sent = true;
+        }
+        _ => {}
+    };
+    bench.reactor.turn(64, &mut wake).unwrap();
+    assert!(is_sent);
+}
+
+#[test]
 fn nothing_is_held_back_to_fill_a_segment() {
     let mut bench = Bench::new();
     let (_client, id) = bench.pair();
