@@ -300,6 +300,12 @@ impl ShardLoop {
             if !net.is_open(conn) {
                 continue;
             }
+            if net.is_ending(conn) {
+                // Gave up waiting: in a crowd of logins, those who still wait come first.
+                net.close(conn);
+                self.handle(net, Input::Closed { conn });
+                continue;
+            }
             let verdict = self.verifier.verify(&user, &credential);
             self.handle(net, Input::Authenticated { conn, verdict });
             if begin.elapsed() >= CHECK_TIME_PER_TURN {

@@ -13,6 +13,7 @@ use super::Event;
 use super::accept::Acceptor;
 use super::buffers::{Pool, Queue};
 use super::conn::{Conn, DescriptorBudget, Detached, Socket, Stage};
+use super::read;
 use super::ring::{Completion, Op, Ring, Tag};
 use super::slab::Slab;
 
@@ -160,6 +161,11 @@ impl Net {
         self.conns.get(id).is_some_and(|conn| conn.stage == Stage::Open)
     }
 
+    /// Whether its peer has said its last, read or not.
+    pub(crate) fn is_ending(&self, id: ConnId) -> bool {
+        self.conns.get(id).is_some_and(|conn| conn.is_ending)
+    }
+
     /// Connections that are not over yet.
     pub(crate) fn count(&self) -> usize {
         self.conns.count()
@@ -248,7 +254,7 @@ impl Net {
         let Tag { op, generation, index } = completion.tag;
         let id = ConnId { index, generation };
         match op {
-            Op::Readable => self.on_readable(id, completion),
+            Op::Readable => self.on_readable(id, completion, on),
             Op::Writable => self.on_writable(id),
             Op::Accept => {
                 if let Some(socket) = self.acceptor.on_completion(completion, &mut self.ring) {
@@ -265,12 +271,16 @@ impl Net {
         on(self, Event::Opened { conn });
     }
 
-    fn on_readable(&mut self, id: ConnId, completion: Completion) {
+    fn on_readable(&mut self, id: ConnId, completion: Completion, on: &mut impl FnMut(&mut Net, Event<'_>)) {
         let Some(conn) = self.conns.get_mut(id) else { return };
         conn.is_polled = completion.has_more;
         conn.may_read = true;
         conn.is_ending |= completion.result < 0 || completion.result & ENDING != 0;
         match conn.stage {
+            // Nobody reads it now, and nobody would find that there is no peer any more; or it cannot be polled at all.
+            Stage::Open if completion.result < 0 || conn.is_paused && completion.result & ENDED != 0 => {
+                read::close(self, id, on);
+            }
             Stage::Open | Stage::Closing | Stage::Lingering => {
                 if !conn.is_polled {
                     // The kernel ends a multishot poll when it could not tell; what it did not tell is found by reading.
@@ -335,5 +345,7 @@ fn tag(op: Op, id: ConnId) -> Tag {
 
 /// How long a connection that closes may take to send its last bytes and to have them taken.
 const LINGER: Duration = Duration::from_secs(2);
+/// Poll bits of a connection that is over in both directions.
+const ENDED: i32 = (PollFlags::HUP.bits() | PollFlags::ERR.bits()) as i32;
 /// Poll bits after which the socket is read to its end.
 const ENDING: i32 = (PollFlags::RDHUP.bits() | PollFlags::HUP.bits() | PollFlags::ERR.bits()) as i32;

@@ -318,6 +318,21 @@ fn a_peer_that_resets_is_told_as_closed() {
 }
 
 #[test]
+fn a_paused_peer_that_leaves_is_noticed() {
+    let mut bench = Bench::new();
+    let (client, id) = bench.pair();
+    bench.reactor.net().pause(id);
+    client.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut log = Vec::new();
+    bench.pump(&mut log, ignore, |_, net| net.is_ending(id));
+    assert_eq!(log.len(), 0, "what came before its end may still be wanted");
+    socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(client);
+    bench.pump(&mut log, ignore, |_, net| net.count() == 0);
+    assert_eq!(log, ["closed"]);
+}
+
+#[test]
 fn a_late_completion_does_not_reach_the_next_use_of_its_place() {
     let mut bench = Bench::new();
     let (mut old, first) = bench.pair();
