@@ -111,14 +111,19 @@ fn drive_in_runtime(setup: Setup) -> Result<(), Error> {
         .build()
         .map_err(|error| Error::NoRing(ring::explain(&error)))?;
     let pacer = Rc::new(Pacer::default());
-    runtime.block_on(async {
+    let result = runtime.block_on(async {
         let mut drive = pin!(monoio::spawn(drive(setup, Rc::clone(&pacer))));
         poll_fn(|context| {
             pacer.go_on(context);
             drive.as_mut().poll(context)
         })
         .await
-    })
+    });
+    if result.is_err() {
+        // Operations may be under way, and the kernel uses their buffers. The process is about to end.
+        std::mem::forget(runtime);
+    }
+    result
 }
 
 async fn drive(setup: Setup, pacer: Rc<Pacer>) -> Result<(), Error> {
