@@ -107,18 +107,34 @@ pub(crate) struct Detached {
 pub(crate) struct Socket {
     descriptor: OwnedFd,
     budget: Arc<DescriptorBudget>,
+    /// Nobody has logged in on it yet.
+    is_guest: bool,
 }
 
 impl Socket {
     /// Counts `descriptor`; `None` closes it, because connections have taken all they may.
     pub(crate) fn admit(descriptor: OwnedFd, budget: &Arc<DescriptorBudget>) -> Option<Socket> {
-        let socket = Socket { descriptor, budget: Arc::clone(budget) };
+        let socket = Socket { descriptor, budget: Arc::clone(budget), is_guest: true };
+        budget.guests.fetch_add(1, Ordering::Relaxed);
         (budget.used.fetch_add(1, Ordering::Relaxed) < budget.count_max).then_some(socket)
+    }
+
+    /// Somebody has logged in on it.
+    pub(crate) fn welcome(&mut self) {
+        if std::mem::take(&mut self.is_guest) {
+            self.budget.guests.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether nobody has logged in on it.
+    pub(crate) fn is_guest(&self) -> bool {
+        self.is_guest
     }
 }
 
 impl Drop for Socket {
     fn drop(&mut self) {
+        self.welcome();
         self.budget.used.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -130,22 +146,30 @@ impl AsFd for Socket {
 }
 
 /// How many descriptors connections may take, of all shards together. What is left of the process's limit is for the log, the
-/// listeners and the rings: a crowd of clients must not keep the log from opening a segment.
+/// listeners and the rings: a crowd of clients must not keep the log from opening a segment. And a crowd of connections on which
+/// nobody has logged in, *guests*, must not keep the users out: they may take a quarter.
 #[derive(Debug)]
 pub(crate) struct DescriptorBudget {
     used: AtomicUsize,
+    /// `guests <= used`.
+    guests: AtomicUsize,
     count_max: usize,
 }
 
 impl DescriptorBudget {
     /// For at most `count_max` connections.
     pub(crate) fn new(count_max: usize) -> Arc<DescriptorBudget> {
-        Arc::new(DescriptorBudget { used: AtomicUsize::new(0), count_max })
+        Arc::new(DescriptorBudget { used: AtomicUsize::new(0), guests: AtomicUsize::new(0), count_max })
     }
 
     /// Whether no further connection may come.
     pub(crate) fn is_spent(&self) -> bool {
-        self.used.load(Ordering::Relaxed) >= self.count_max
+        self.used.load(Ordering::Relaxed) >= self.count_max || self.is_full_of_guests()
+    }
+
+    /// Whether those on which nobody has logged in have taken their share.
+    pub(crate) fn is_full_of_guests(&self) -> bool {
+        self.guests.load(Ordering::Relaxed) >= (self.count_max / 4).max(1)
     }
 }
 

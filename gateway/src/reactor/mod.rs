@@ -127,7 +127,9 @@ impl Reactor {
     pub(crate) fn turn(&mut self, budget: usize, on: &mut impl FnMut(&mut Net, Event<'_>)) -> io::Result<bool> {
         let net = &mut self.net;
         net.ring.disarm();
-        net.on_time(Instant::now());
+        let now = Instant::now();
+        net.on_time(now);
+        net.dismiss_guests(now, on);
         let mut work_left = budget;
         let mut was_busy = false;
         loop {

@@ -31,6 +31,9 @@ pub(crate) struct Net {
     /// When those that close are cut off, in the order of time.
     cut_offs: VecDeque<(Instant, ConnId)>,
     acceptor: Acceptor,
+    /// Who was accepted and when, in that order; those who logged in or left are taken out when they are first.
+    guests: VecDeque<(Instant, ConnId)>,
+    budget: Arc<DescriptorBudget>,
     /// Somebody is to be woken.
     pub(super) has_wakes: bool,
     /// The limit on payloads for connections that are accepted.
@@ -47,7 +50,9 @@ impl Net {
             dirty: VecDeque::new(),
             settled: Vec::new(),
             cut_offs: VecDeque::new(),
-            acceptor: Acceptor::new(budget),
+            acceptor: Acceptor::new(Arc::clone(&budget)),
+            guests: VecDeque::new(),
+            budget,
             has_wakes: false,
             payload_len_max,
         }
@@ -129,7 +134,8 @@ impl Net {
     /// Takes in a connection that another reactor released. It is paused; what came with it is sent, and read after
     /// [`Net::resume`].
     pub(crate) fn adopt(&mut self, detached: Detached, payload_len_max: u32) -> ConnId {
-        let Detached { socket, unread, unsent } = detached;
+        let Detached { mut socket, unread, unsent } = detached;
+        socket.welcome();
         let mut conn = Conn::new(socket, payload_len_max);
         conn.unread = Queue::of(unread);
         conn.unsent = Queue::of(unsent);
@@ -220,6 +226,27 @@ impl Net {
         }
     }
 
+    /// When guests have taken their share of descriptors: ends those of them that have said nothing for a while.
+    pub(super) fn dismiss_guests(&mut self, now: Instant, on: &mut impl FnMut(&mut Net, Event<'_>)) {
+        if !self.budget.is_full_of_guests() {
+            return;
+        }
+        let mut kept = VecDeque::new();
+        while let Some((came, id)) = self.guests.pop_front_if(|(came, _)| *came + GUEST_PATIENCE <= now) {
+            if !self.is_guest(id) {
+                continue;
+            }
+            if self.conns.get(id).is_some_and(|conn| conn.is_paused) {
+                // It waits for us.
+                kept.push_back((came, id));
+            } else {
+                read::close(self, id, on);
+            }
+        }
+        kept.append(&mut self.guests);
+        self.guests = kept;
+    }
+
     /// Brings what has happened and notes it. Says how many completions there were.
     pub(super) fn reap(&mut self, on: &mut impl FnMut(&mut Net, Event<'_>)) -> io::Result<usize> {
         if !self.ring.has_work() {
@@ -268,7 +295,22 @@ impl Net {
 
     fn on_accepted(&mut self, socket: Socket, on: &mut impl FnMut(&mut Net, Event<'_>)) {
         let conn = self.insert(Conn::new(socket, self.payload_len_max));
+        self.forget_guests();
+        self.guests.push_back((Instant::now(), conn));
         on(self, Event::Opened { conn });
+    }
+
+    fn is_guest(&self, id: ConnId) -> bool {
+        self.conns.get(id).is_some_and(|conn| conn.stage == Stage::Open && conn.socket.is_guest())
+    }
+
+    /// Those who are first and no guests any more.
+    fn forget_guests(&mut self) {
+        while let Some((_, id)) = self.guests.front()
+            && !self.is_guest(*id)
+        {
+            self.guests.pop_front();
+        }
     }
 
     fn on_readable(&mut self, id: ConnId, completion: Completion, on: &mut impl FnMut(&mut Net, Event<'_>)) {
@@ -345,6 +387,8 @@ fn tag(op: Op, id: ConnId) -> Tag {
 
 /// How long a connection that closes may take to send its last bytes and to have them taken.
 const LINGER: Duration = Duration::from_secs(2);
+/// What a connection has to say who it is when others wait for its place.
+pub(super) const GUEST_PATIENCE: Duration = Duration::from_secs(2);
 /// Poll bits of a connection that is over in both directions.
 const ENDED: i32 = (PollFlags::HUP.bits() | PollFlags::ERR.bits()) as i32;
 /// Poll bits after which the socket is read to its end.

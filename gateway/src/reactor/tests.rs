@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::net::GUEST_PATIENCE;
 use super::*;
 
 const PAYLOAD_LEN_MAX: u32 = 64 * 1024;
@@ -94,6 +95,10 @@ impl Bench {
         };
         self.pump(&mut Vec::new(), &mut opened, |_, net| net.count() >= count);
         ids
+    }
+
+    fn log_in(&mut self, id: ConnId) {
+        self.reactor.net.conns.get_mut(id).unwrap().socket.welcome();
     }
 
     fn pair(&mut self) -> (TcpStream, ConnId) {
@@ -438,8 +443,11 @@ fn a_connection_moves_with_all_it_has_read_and_all_it_has_not_sent() {
 fn beyond_the_descriptors_for_connections_clients_wait_until_one_leaves() {
     let mut bench = Bench::with_descriptors(2);
     let first = bench.connect();
+    let ids = bench.accept(1);
+    bench.log_in(ids[0]);
     let _second = bench.connect();
-    bench.accept(2);
+    let ids = bench.accept(2);
+    bench.log_in(ids[0]);
     let mut third = bench.connect();
     third.write_all(&frame(3, 0)).unwrap();
     let mut log = Vec::new();
@@ -450,6 +458,29 @@ fn beyond_the_descriptors_for_connections_clients_wait_until_one_leaves() {
     bench.pump(&mut log, ignore, |_, net| net.count() == 1);
     bench.reactor.net.on_time(retry);
     bench.pump(&mut log, ignore, |log, _| count(log, "frame 3") == 1);
+}
+
+#[test]
+fn guests_that_say_nothing_keep_nobody_out() {
+    let mut bench = Bench::with_descriptors(8);
+    let silent = bench.connect();
+    let waiting = bench.connect();
+    let ids = bench.accept(2);
+    let (silent_id, waiting_id) = (ids[0], ids[1]);
+    bench.reactor.net().pause(waiting_id);
+    let mut third = bench.connect();
+    third.write_all(&frame(3, 0)).unwrap();
+    let mut log = Vec::new();
+    bench.settle(&mut log, ignore);
+    assert_eq!(log.len(), 0, "two are a quarter of eight");
+    let retry = bench.reactor.deadline().expect("it tries again by itself");
+    bench.reactor.net.dismiss_guests(retry + GUEST_PATIENCE, &mut |_, event| log.extend(describe(&event)));
+    assert_eq!(log, ["closed"]);
+    assert!(!bench.reactor.net.is_open(silent_id) && bench.reactor.net.is_open(waiting_id));
+    bench.settle(&mut log, ignore);
+    bench.reactor.net.on_time(retry);
+    bench.pump(&mut log, ignore, |log, _| count(log, "frame 3") == 1);
+    drop((silent, waiting));
 }
 
 #[test]
