@@ -18,7 +18,7 @@ pub(crate) struct Acceptor {
     budget: Arc<DescriptorBudget>,
     is_armed: bool,
     is_stopped: bool,
-    /// When to try again after the system had no descriptor or memory left.
+    /// When to try again after none could be accepted.
     retry_at: Option<Instant>,
 }
 
@@ -69,12 +69,13 @@ impl Acceptor {
         self.is_armed = completion.has_more;
         let socket = match completion.accepted() {
             Ok(descriptor) => Socket::admit(descriptor, &self.budget),
-            Err(EMFILE | ENFILE | ENOBUFS | ENOMEM) => {
+            // The peer went away before it was accepted, or the like: it concerns that one only.
+            Err(ECONNABORTED | EPROTO | EINTR | ECANCELED) => None,
+            // No descriptor or no memory is left, or something that does not go away at once either.
+            Err(_) => {
                 self.retry_at = Some(Instant::now() + BACK_OFF);
                 None
             }
-            // The peer went away before it was accepted, or the like: it concerns that one only.
-            Err(_) => None,
         };
         if self.is_stopped {
             if !self.is_armed {
@@ -159,10 +160,10 @@ const BIND_INTERVAL: Duration = Duration::from_millis(20);
 const BACKLOG: i32 = 4096;
 const TAG: Tag = Tag { op: Op::Accept, generation: 0, index: 0 };
 
-const ENOMEM: i32 = 12;
-const ENFILE: i32 = 23;
-const EMFILE: i32 = 24;
-const ENOBUFS: i32 = 105;
+const EINTR: i32 = 4;
+const EPROTO: i32 = 71;
+const ECONNABORTED: i32 = 103;
+const ECANCELED: i32 = 125;
 
 #[cfg(test)]
 mod tests {
