@@ -91,11 +91,7 @@ impl Store {
     /// [`Error::Store`] says what is wrong with the directory, [`Error::Path`] what could not be read or written. Nothing is
     /// changed where a store, or anything else, was before.
     pub(crate) fn open(dir: &Path, wanted: Option<u16>, default_shard_count: u16) -> Result<Store, Error> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(dir)
-            .map_err(Error::path(dir, "make the data directory"))?;
+        make_data_dir(dir).map_err(Error::path(dir, "make the data directory"))?;
         let refuse = |source| refuse(dir, source);
         // Looked at before the lock file is made: a directory of somebody else's stays as it is.
         let path = dir.join("store");
@@ -240,6 +236,17 @@ fn check_fresh(dir: &Path) -> Result<(), Error> {
     Ok(())
 }
 
+/// Makes what is missing of the path, and makes that durable: the store is in it.
+fn make_data_dir(dir: &Path) -> io::Result<()> {
+    let missing: Vec<_> = dir.ancestors().take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists()).collect();
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    for made in missing {
+        let parent = made.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(parent)?.sync_all()?;
+    }
+    Ok(())
+}
+
 fn lock(dir: &Path) -> Result<File, Error> {
     let path = dir.join("lock");
     let mut file = OpenOptions::new()
@@ -343,6 +350,14 @@ mod tests {
         let _held = Store::open(dir.path(), None, 1).unwrap();
         let error = refusal(Store::open(dir.path(), None, 1));
         assert_eq!(error, StoreError::InUse(std::process::id().to_string()));
+    }
+
+    #[test]
+    fn missing_parts_of_the_path_are_made() {
+        let dir = dir();
+        let path = dir.path().join("a/b/c");
+        let made = Store::open(&path, None, 1).unwrap().identity().id;
+        assert_eq!(Store::open(&path, None, 1).unwrap().identity().id, made);
     }
 
     #[test]
