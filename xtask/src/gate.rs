@@ -70,7 +70,7 @@ pub(crate) fn test(args: &Args) -> Result<ExitCode> {
         let end = match step.missing_tool() {
             Some(advice) if args.strict => End::Failed(anyhow::anyhow!("{advice}")),
             Some(advice) => End::Skipped(advice),
-            None => step.run(&mut tally).map_or_else(End::Failed, |()| End::Passed),
+            None => step.run(args.strict, &mut tally).map_or_else(End::Failed, |()| End::Passed),
         };
         if let End::Failed(error) = &end {
             eprintln!("error: {}: {error:#}", step.name());
@@ -81,7 +81,7 @@ pub(crate) fn test(args: &Args) -> Result<ExitCode> {
 }
 
 impl Step {
-    fn run(self, tally: &mut Tally) -> Result<()> {
+    fn run(self, strict: bool, tally: &mut Tally) -> Result<()> {
         match self {
             Step::Format => cargo().args(["fmt", "--all", "--check"]).run(),
             Step::Gen => r#gen::r#gen(true),
@@ -93,8 +93,8 @@ impl Step {
                 cargo().args(["doc", "--locked", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings").run()
             }
             Step::Build => build(),
-            Step::Tests => cargo_test(&["--all-targets"], tally),
-            Step::DocTests => cargo_test(&["--doc"], tally),
+            Step::Tests => cargo_test(&["--all-targets"], strict, tally),
+            Step::DocTests => cargo_test(&["--doc"], strict, tally),
         }
     }
 
@@ -125,7 +125,7 @@ fn build() -> Result<()> {
     cargo().args(["build", "--locked", "--release", "--package", "gateway", "--package", "loadgen"]).run()
 }
 
-fn cargo_test(targets: &[&str], tally: &mut Tally) -> Result<()> {
+fn cargo_test(targets: &[&str], strict: bool, tally: &mut Tally) -> Result<()> {
     let mut command = run::cargo()
         .args(["test", "--locked", "--workspace", "--no-fail-fast"])
         .args(targets.iter().copied())
@@ -134,6 +134,9 @@ fn cargo_test(targets: &[&str], tally: &mut Tally) -> Result<()> {
     if build().is_ok() {
         let release = target_dir()?.join("release");
         command = command.env("SHARDWIRE_BIN", release.join("shardwire")).env("LOADGEN_BIN", release.join("loadgen"));
+    }
+    if strict {
+        command = command.env("SHARDWIRE_STRICT", "1");
     }
     let (run_tally, end) = command.run_tests()?;
     tally.add(run_tally);
