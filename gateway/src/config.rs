@@ -81,7 +81,13 @@ impl Config {
                      listen on 127.0.0.1, or use --token-key"
                 ));
             }
-            (true, _) => Login::Dev,
+            (true, Some(path)) => {
+                return refuse(format!(
+                    "--dev takes tokens of a key of its own, and {} is to be the key: leave one of them out",
+                    path.display()
+                ));
+            }
+            (true, None) => Login::Dev,
             (false, Some(path)) => Login::TokenKey(path),
             (false, None) => {
                 return refuse(
@@ -222,6 +228,12 @@ mod tests {
         let everywhere = Some("0.0.0.0:1".parse().unwrap());
         let error = merge(Flags { listen: everywhere, allow_plain_tcp: true, ..dev() }, "").unwrap_err();
         assert!(error.to_string().contains("--dev"), "{error}");
+    }
+
+    #[test]
+    fn dev_beside_a_token_key_is_refused_by_both_names() {
+        let error = merge(dev(), "token_key = 'key.pem'").unwrap_err().to_string();
+        assert!(error.contains("--dev") && error.contains("key.pem"), "{error}");
     }
 
     #[test]
