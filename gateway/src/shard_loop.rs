@@ -439,14 +439,30 @@ mod tests {
 
     use super::*;
 
+    const SHARD_COUNT: u16 = 64;
+
     #[test]
     fn a_shard_that_others_never_leave_alone_gets_to_its_disk() {
         let dir = tempfile::tempdir().unwrap();
-        let mesh = Mesh::new(2);
-        let mut other = mesh.end(1);
+        let mesh = Mesh::new(SHARD_COUNT);
+        let mut others: Vec<_> = (1..SHARD_COUNT).map(|other| mesh.end(other)).collect();
+        // So many, and full lanes to begin with, that it is slower to take them than to write them.
+        let pester = |other: &mut MeshEnd| {
+            if !other.holds_back() {
+                for _ in 0..128 {
+                    other.stage(ShardIndex(0), Envelope::Taken { count: 0, len: 0 });
+                }
+            }
+            other.push(|wake| mesh.ring_bell(wake.shard));
+        };
+        for other in &mut others {
+            while !other.holds_back() {
+                pester(other);
+            }
+        }
         let (sender, reports) = crossbeam::channel::unbounded();
         let cpus: Arc<[usize]> = cpu::allowed().unwrap().into();
-        let config = ShardConfig::new(0, 2, storage::StoreId([1; 16]), [2; 16]);
+        let config = ShardConfig::new(0, SHARD_COUNT, storage::StoreId([1; 16]), [2; 16]);
         let setup = Setup {
             config,
             cpu: cpus[0],
@@ -461,10 +477,9 @@ mod tests {
         let mut pester_until = |wanted: fn(&Report) -> bool| {
             let give_up = Instant::now() + Duration::from_secs(30);
             loop {
-                if !other.holds_back() {
-                    other.stage(ShardIndex(0), Envelope::Taken { count: 0, len: 0 });
+                for other in &mut others {
+                    pester(other);
                 }
-                other.push(|wake| mesh.ring_bell(wake.shard));
                 match reports.try_recv() {
                     Ok(report) if wanted(&report) => break,
                     Ok(report) => panic!("{report:?}"),

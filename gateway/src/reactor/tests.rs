@@ -294,17 +294,24 @@ fn a_peer_that_ends_is_told_once_and_its_place_is_free() {
 }
 
 #[test]
-fn a_peer_that_ends_after_its_last_frame_gets_the_answer() {
+fn peers_that_end_after_their_last_frame_get_the_answer() {
     let mut bench = Bench::new();
-    let (mut client, _) = bench.pair();
-    client.write_all(&frame(1, 5)).unwrap();
-    client.shutdown(std::net::Shutdown::Write).unwrap();
+    // So many that the turn which read their last frames looks again before it sends, and finds their ends.
+    let mut clients: Vec<_> = (0..DRAIN_COUNT_MIN).map(|_| bench.connect()).collect();
+    bench.accept(clients.len());
+    bench.settle(&mut Vec::new(), ignore);
+    for client in &mut clients {
+        client.write_all(&frame(1, 5)).unwrap();
+        client.shutdown(std::net::Shutdown::Write).unwrap();
+    }
     let mut log = Vec::new();
     bench.pump(&mut log, echo, |_, net| net.count() == 0);
-    assert_eq!(log, ["frame 1 5", "closed"]);
-    let mut came = Vec::new();
-    client.read_to_end(&mut came).unwrap();
-    assert_eq!(came, frame(1, 5));
+    assert_eq!((count(&log, "frame 1 5"), count(&log, "closed")), (clients.len(), clients.len()));
+    for client in &mut clients {
+        let mut came = Vec::new();
+        client.read_to_end(&mut came).unwrap();
+        assert_eq!(came, frame(1, 5));
+    }
 }
 
 #[test]
