@@ -2,7 +2,13 @@
 
 #![forbid(unsafe_code)]
 
-use std::{net::TcpListener, path::Path, process::Command, time::Duration};
+use std::{
+    net::TcpListener,
+    path::Path,
+    process::Command,
+    sync::atomic::{AtomicU16, Ordering},
+    time::Duration,
+};
 
 use gateway_tests::e2e::{Gateway, LIMIT, Process, Setup, loadgen_bin, shardwire_bin, until};
 use serde_json::Value;
@@ -61,7 +67,10 @@ fn the_load_generator_finds_nothing_wrong_across_a_kill() {
 fn quiet_address() -> String {
     let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").expect("Linux has it");
     let first = range.split_whitespace().next().and_then(|first| first.parse().ok()).expect("two ports");
+    // Tests run side by side: each looks in a range of its own, and so does each process.
+    static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = 10_000 + u16::try_from(std::process::id() % 10_000).expect("below 10,000");
+    let start = start + NEXT.fetch_add(100, Ordering::Relaxed);
     (start..first)
         .map(|port| format!("127.0.0.1:{port}"))
         .find(|address| TcpListener::bind(address).is_ok())
