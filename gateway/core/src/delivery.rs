@@ -87,12 +87,7 @@ impl Shard {
         if let Some(id) = self.users.get(to).found.as_ref().and_then(|found| found.id_of(identity)) {
             return self.report(origin, &parcel, Outcome::Safe { by: SafeBy::Stored, id });
         }
-        let id = if self.planted.is(Fault::ForgetReservation) {
-            self.ids.clock_only(now.wall_us)
-        } else {
-            self.ids.next(now.wall_us)
-        };
-        let id = id.expect("looked at before: refusal, make_copy");
+        let id = self.ids.next(now.wall_us).expect("looked at before: refusal, make_copy");
         if wants_accepted {
             self.report(origin, &parcel, Outcome::Accepted);
         }

@@ -9,7 +9,7 @@ pub enum Fault {
     SkipSpill,
     /// The newest entry of the window goes to the log first.
     WrongSpillOrder,
-    /// Ids come from the clock alone.
+    /// After a restart ids come from the clock alone, whatever an earlier run had reserved.
     ForgetReservation,
     /// A device that catches up is called live while entries remain for it.
     LiveTooEarly,

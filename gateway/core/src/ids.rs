@@ -55,11 +55,6 @@ impl Ids {
         let ahead = self.reserved_below.saturating_sub(at);
         (ahead < self.reserve_us / 2).then(|| Id(at + self.reserve_us))
     }
-
-    /// An id from the clock alone: what would go wrong without the reservation.
-    pub(crate) fn clock_only(&mut self, wall_us: u64) -> Option<Id> {
-        Some(Id(wall_us.max(1)))
-    }
 }
 
 #[cfg(test)]

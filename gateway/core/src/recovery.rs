@@ -6,6 +6,7 @@ use wire::{DeviceBuf, DeviceNo, Id, Incarnation, NameBuf};
 use crate::device::Device;
 use crate::envelope::{UserRef, split};
 use crate::event::{Notice, Now, Output, Outputs};
+use crate::fault::Fault;
 use crate::shard::Shard;
 use crate::state_records::{NOBODY, REFUSED};
 use crate::user::Users;
@@ -41,7 +42,8 @@ impl Shard {
             }
             LogEvent::Ready { boot, first_free, reserved_below } => {
                 self.boot = boot;
-                self.ids.start(first_free, reserved_below);
+                let is_forgetful = self.planted.is(Fault::ForgetReservation);
+                self.ids.start(if is_forgetful { Id::NONE } else { first_free }, reserved_below);
                 for user in self.users.refs() {
                     self.start_user(now, user);
                 }
