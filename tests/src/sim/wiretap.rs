@@ -195,6 +195,13 @@ impl Model {
         if is_leaving {
             self.devices[device].device_no = Some(number);
         }
+        if own != number {
+            // What it offers again it offers under another mid: a refusal, or a delivery, was of the mid before.
+            for key in self.devices[device].sent.values() {
+                let message = self.messages.get_mut(key).expect("sent");
+                (message.refused_in, message.delivered_in) = (None, None);
+            }
+        }
         self.check(own == number || is_leaving, || {
             format!("device_no {number} was told to a device that was told {own} before")
         });
