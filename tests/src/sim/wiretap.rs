@@ -285,7 +285,7 @@ impl Model {
     }
 
     /// What this run was offered first has one place in an inbox, however often it is offered: its sender's home remembers. What
-    /// an earlier run stored is known too, until every device has confirmed it.
+    /// an earlier run stored is known too, until every device that it is for has confirmed it: a new one starts behind.
     fn check_single(&mut self, user: usize, id: Id, key: Key) {
         let epoch = self.now.epoch;
         let message = &self.messages[&key];
@@ -300,6 +300,7 @@ impl Model {
                 let was_there = device.registered_at.is_some_and(|step| step < self.started_at) && !device.is_leaving;
                 device.user == user
                     && was_there
+                    && device.start.1 < first
                     && device.sent.values().all(|sent| *sent != key)
                     && !message.confirmed_by.contains(&index)
             });
