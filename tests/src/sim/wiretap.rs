@@ -285,7 +285,8 @@ impl Model {
     }
 
     /// What this run was offered first has one place in an inbox, however often it is offered: its sender's home remembers. What
-    /// an earlier run stored is known too, until every device that it is for has confirmed it: a new one starts behind.
+    /// an earlier run stored is known too, until every device that it is for has confirmed it: one that came later may start
+    /// behind it.
     fn check_single(&mut self, user: usize, id: Id, key: Key) {
         let epoch = self.now.epoch;
         let message = &self.messages[&key];
@@ -297,10 +298,10 @@ impl Model {
         let is_new = message.offered.is_some_and(|offered| offered.epoch == epoch);
         let is_wanted = message.to == user
             && self.devices.iter().enumerate().any(|(index, device)| {
-                let was_there = device.registered_at.is_some_and(|step| step < self.started_at) && !device.is_leaving;
+                let offered = message.offered.map_or(0, |offered| offered.step).min(self.started_at);
+                let was_there = device.registered_at.is_some_and(|step| step < offered) && !device.is_leaving;
                 device.user == user
                     && was_there
-                    && device.start.1 < first
                     && device.sent.values().all(|sent| *sent != key)
                     && !message.confirmed_by.contains(&index)
             });
