@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use gateway_core::{ConnId, Input, Now, Output, Outputs, Shard, ShardConfig};
+use gateway_core::{ConnId, Envelope, Input, Now, Output, Outputs, Shard, ShardConfig};
 use storage::{DiskData, DiskDone, DiskError, DiskOp, DiskOpKind, File, StoreId};
 use wire::frame::{Credential, Credit, DeliverAck, Hello, SafeBy, Send, SendFlags};
 use wire::{Counter, Device, DeviceNo, Frame, Id, Incarnation, Mid, Name};
@@ -24,7 +24,12 @@ pub(crate) struct House {
     screens: BTreeMap<u32, Vec<String>>,
     pub(crate) is_drained: bool,
     pub(crate) notices: Vec<String>,
+    /// What went to other shards.
+    pub(crate) forwarded: Vec<Envelope>,
 }
+
+/// The store's key.
+pub(crate) const KEY: [u8; 16] = [9; 16];
 
 impl House {
     pub(crate) fn new() -> House {
@@ -38,8 +43,18 @@ impl House {
 
     /// And with this bound on its lanes.
     pub(crate) fn with(disk: BTreeMap<File, Vec<u8>>, wall_us: u64, lane_count_max: u32) -> House {
-        let config = ShardConfig::new(0, 1, StoreId([7; 16]), [9; 16]);
-        let config = ShardConfig { segment_len: 64 << 10, lane_count_max, ..config };
+        House::configured(disk, wall_us, |config| config.lane_count_max = lane_count_max)
+    }
+
+    /// And with whatever else.
+    pub(crate) fn configured(
+        disk: BTreeMap<File, Vec<u8>>,
+        wall_us: u64,
+        configure: impl FnOnce(&mut ShardConfig),
+    ) -> House {
+        let mut config = ShardConfig::new(0, 1, StoreId([7; 16]), KEY);
+        config.segment_len = 64 << 10;
+        configure(&mut config);
         let mut house = House {
             shard: Shard::new(config),
             disk,
@@ -50,6 +65,7 @@ impl House {
             screens: BTreeMap::new(),
             is_drained: false,
             notices: Vec::new(),
+            forwarded: Vec::new(),
         };
         let mut out = Outputs::default();
         house.shard.start(house.now, &mut out);
@@ -91,6 +107,7 @@ impl House {
                 Output::Disk(op) if self.is_disk_stopped => self.waiting.push(op),
                 Output::Disk(op) => self.disk(op),
                 Output::Authenticate { conn, .. } => self.input(Input::Authenticated { conn, verdict: Ok(()) }),
+                Output::Forward { envelope, .. } => self.forwarded.push(envelope),
                 Output::Handoff { conn, login, .. } => {
                     let conn = ConnId { index: conn.index, generation: conn.generation + 1 };
                     self.input(Input::Adopt { conn, login });
@@ -151,6 +168,11 @@ impl House {
     }
 
     pub(crate) fn hello(&mut self, index: u32, user: &str, device: &str, credit: u32) -> ConnId {
+        self.hello_after(index, user, device, credit, 0)
+    }
+
+    /// HELLO of a device that has sent so many messages and heard of none.
+    pub(crate) fn hello_after(&mut self, index: u32, user: &str, device: &str, credit: u32, sent: u64) -> ConnId {
         let conn = ConnId { index, generation: 0 };
         self.input(Input::Opened { conn });
         let hello = Hello {
@@ -162,7 +184,7 @@ impl House {
             device: Device::parse(device.as_bytes()).expect("a device"),
             incarnation: Incarnation(1),
             lowest_unresolved: Counter(1),
-            highest_sent: Counter(0),
+            highest_sent: Counter(sent),
             last_id: Id::NONE,
             credit: Credit { entries: credit, bytes: 1 << 20 },
             client_name: "test",
