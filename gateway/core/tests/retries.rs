@@ -82,12 +82,12 @@ fn a_retry_makes_no_copy_of_what_may_yet_be_refused() {
 #[test]
 fn a_retry_of_what_is_stored_is_answered_though_the_senders_own_inbox_is_full() {
     let mut house = House::new();
-    let (phone, laptop) = (house.hello(0, "bob", "phone", 100), house.hello(1, "bob", "laptop", 100));
-    house.input(Input::Closed { conn: laptop });
+    let phone = house.hello(0, "bob", "phone", 100);
     house.send(phone, 1, "alice", "m1");
 
     let mut house = House::configured(house.disk, 2_000_000_000, |config| config.inbox_count_max = 3);
-    let carol = house.hello(2, "carol", "phone", 100);
+    let (carol, laptop) = (house.hello(2, "carol", "phone", 100), house.hello(1, "bob", "laptop", 100));
+    house.input(Input::Closed { conn: laptop });
     (1..=3).for_each(|counter| house.send(carol, counter, "bob", "more"));
     let phone = house.hello_after(0, "bob", "phone", 100, 1);
     house.seen(phone);
