@@ -75,6 +75,8 @@ impl Session {
         let heartbeat_us = u64::from(heartbeat_s) * 1_500_000 + 10_000_000;
         let (after_us, code) = match self.state {
             State::Opened => (micros(HELLO_TIMEOUT), Code::HelloTimeout),
+            // Whoever waited so long has given up, or should: a storm of logins is not to be answered after it is over.
+            State::Authenticating(_) => (micros(HELLO_TIMEOUT), Code::Busy),
             _ if self.is_blocked => (SLOW_READER_US, Code::SlowReader),
             State::Ready(..) if !self.is_paused => (heartbeat_us, Code::HeartbeatTimeout),
             _ => return None,

@@ -140,3 +140,17 @@ fn a_refused_message_makes_nobody_known() {
     assert_eq!(outcomes(&house.seen(carol)), ["SEND_NACK 2 404"]);
     assert!(!format!("{:?}", house.shard).contains("nobody.at.all"));
 }
+
+#[test]
+fn a_login_that_is_not_checked_in_time_is_told_to_come_back() {
+    let mut house = House::new();
+    house.is_verifier_stopped = true;
+    house.hello(0, "alice", "phone", 100);
+    let conn = ConnId { index: 0, generation: 0 };
+    house.pass(9_000_000);
+    assert!(house.seen(conn).is_empty());
+    house.pass(2_500_000);
+    assert_eq!(house.seen(conn), ["GOAWAY 304", "closed"]);
+    house.input(Input::Authenticated { conn, verdict: Ok(()) });
+    assert!(house.seen(conn).is_empty(), "too late, and harmless");
+}

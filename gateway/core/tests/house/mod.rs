@@ -17,6 +17,8 @@ pub(crate) struct House {
     pub(crate) is_disk_stopped: bool,
     /// Writes fail, as they do on a broken disk.
     pub(crate) is_disk_broken: bool,
+    /// Credentials are not answered for.
+    pub(crate) is_verifier_stopped: bool,
     /// Operations that wait.
     pub(crate) waiting: Vec<DiskOp>,
     now: Now,
@@ -60,6 +62,7 @@ impl House {
             disk,
             is_disk_stopped: false,
             is_disk_broken: false,
+            is_verifier_stopped: false,
             waiting: Vec::new(),
             now: Now { mono_us: 0, wall_us },
             screens: BTreeMap::new(),
@@ -106,6 +109,7 @@ impl House {
             match output {
                 Output::Disk(op) if self.is_disk_stopped => self.waiting.push(op),
                 Output::Disk(op) => self.disk(op),
+                Output::Authenticate { .. } if self.is_verifier_stopped => {}
                 Output::Authenticate { conn, .. } => self.input(Input::Authenticated { conn, verdict: Ok(()) }),
                 Output::Forward { envelope, .. } => self.forwarded.push(envelope),
                 Output::Handoff { conn, login, .. } => {
