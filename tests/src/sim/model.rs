@@ -297,7 +297,7 @@ impl Model {
         let is_back = self.devices.iter().any(|device| device.install == install && device.is_leaving);
         self.check(key.install != install || is_back, || format!("{key} was shown to the device that sent it"));
         self.check(is_ephemeral == (id == Id::NONE), || format!("{key} was shown with id {id}"));
-        self.check(!matches!(told, Told::Refused { is_known: true, .. }), || {
+        self.check(has_two_names || !matches!(told, Told::Refused { is_known: true, .. }), || {
             format!("{key} was shown to install {install} after its sender heard that it is refused")
         });
         let screen = &mut self.installs[usize::from(install)].screen;

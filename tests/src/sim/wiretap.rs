@@ -124,7 +124,11 @@ impl Model {
         self.mids.insert((user, mid), key);
         let message = self.messages.get_mut(&key).expect("offered");
         let before = message.mid.replace(mid);
-        message.has_two_names |= before.is_some_and(|before| before != mid);
+        if before.is_some_and(|before| before != mid) {
+            // A refusal, or a delivery, was of the mid before.
+            message.has_two_names = true;
+            (message.refused_in, message.delivered_in) = (None, None);
+        }
     }
 
     /// A core writes a frame to a client.
@@ -195,13 +199,6 @@ impl Model {
         if is_leaving {
             self.devices[device].device_no = Some(number);
         }
-        if own != number {
-            // What it offers again it offers under another mid: a refusal, or a delivery, was of the mid before.
-            for key in self.devices[device].sent.values() {
-                let message = self.messages.get_mut(key).expect("sent");
-                (message.refused_in, message.delivered_in) = (None, None);
-            }
-        }
         self.check(own == number || is_leaving, || {
             format!("device_no {number} was told to a device that was told {own} before")
         });
@@ -245,6 +242,7 @@ impl Model {
         }
         // A self-copy that an earlier run stored says nothing of what this run does with the message.
         let is_of_this_run = message.to == self.devices[device].user || offered.epoch == epoch;
+        let is_of_this_run = is_of_this_run && message.mid == Some(deliver.mid);
         if is_of_this_run {
             message.delivered_in = Some(epoch);
         }
