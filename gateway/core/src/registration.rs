@@ -38,6 +38,8 @@ impl Shard {
             return write_goaway(out, conn, GoAway::of(Code::TooManyDevices));
         }
         let device_no = DeviceNo(user.highest.0 + 1);
+        // A device that was removed and is back may know of more than was heard from it: that counts at once.
+        user.confirmed = user.confirmed.max(login.last_id.min(user.head));
         let cursor = if is_planted { user.head } else { user.confirmed };
         let record = Record::Device {
             user: user.name.as_name(),
