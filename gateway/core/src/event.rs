@@ -168,7 +168,8 @@ pub enum Output {
         /// Goes up each time this shard's log is opened.
         boot: u64,
     },
-    /// Drain is complete: nothing is unsafe that was accepted, every connection was told, the disk is idle.
+    /// Drain is complete: nothing is unsafe that was accepted (unless the log takes nothing; then its senders were told
+    /// nothing), every connection was told, the disk is idle.
     Drained,
     /// Something an operator may want to read.
     Notice(Notice),

@@ -121,7 +121,10 @@ impl Gateway {
             && self.shells.iter().all(|shell| shell.is_drained)
             && around.model.violation.is_none()
         {
-            around.model.on_drained();
+            // A log that takes nothing keeps nothing, and nobody was told that it does.
+            if self.shells.iter().all(|shell| shell.log_state == LogState::Ok) {
+                around.model.on_drained();
+            }
             self.crash(around, true);
         }
     }
