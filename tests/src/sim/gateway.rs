@@ -122,7 +122,7 @@ impl Gateway {
             && around.model.violation.is_none()
         {
             // A log that takes nothing keeps nothing, and nobody was told that it does.
-            if self.shells.iter().all(|shell| shell.log_state == LogState::Ok) {
+            if !self.shells.iter().any(|shell| matches!(shell.log_state, LogState::Full | LogState::ReadOnly)) {
                 around.model.on_drained();
             }
             self.crash(around, true);

@@ -103,14 +103,13 @@ impl Mesh {
         if from == to || usize::from(to.0) >= self.shard_count {
             return Err(format!("shard {} forwards to {}", from.0, to.0));
         }
-        // Two outcomes a message: accepted, and the last.
-        let place_count = match envelope.class() {
-            LaneClass::Outcome => 2 * config.lane_count_max as usize + 1,
-            _ => config.lane_count_max as usize,
-        };
+        // One outcome a message gives its room back. The others are few: one that says accepted, and a late one of each message
+        // that waits in its recipient's window, bounded there, for a disk that takes nothing.
+        let takes_room = |envelope: &&Envelope| !matches!(envelope, Envelope::Outcome { room: None, .. });
         let at = self.at(from, to, envelope.class());
+        let place_count = config.lane_count_max as usize + usize::from(envelope.class() == LaneClass::Outcome);
         self.lanes[at].push_back(envelope);
-        if self.lanes[at].len() > place_count {
+        if self.lanes[at].iter().filter(takes_room).count() > place_count {
             return Err(format!("the lane from {} to {} holds {}", from.0, to.0, self.lanes[at].len()));
         }
         Ok(())
