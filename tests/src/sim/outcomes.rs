@@ -17,7 +17,9 @@ impl Model {
         let (to, offered, refused_in) = (message.to, message.offered.expect("sent"), message.refused_in);
         let is_first = message.promised.is_none();
         message.promised.get_or_insert(now);
-        self.check(refused_in != Some(now.epoch), || format!("{key} was refused and then acknowledged in one run"));
+        let is_renumbered = self.devices[device].is_leaving;
+        let contradicts = refused_in == Some(now.epoch) && !is_renumbered;
+        self.check(!contradicts, || format!("{key} was refused and then acknowledged in one run"));
         if ack.safe_by == SafeBy::Received && is_first {
             self.check_received(key, device);
         }
@@ -64,8 +66,12 @@ impl Model {
         let was_delivered = message.delivered_in == Some(epoch) && (is_new || message.confirmed_by.is_empty());
         let was_promised = message.promised.is_some_and(|moment| moment.epoch == epoch);
         let (to, offered) = (message.to, message.offered.expect("sent").step);
-        self.check(!was_delivered, || format!("{key} was delivered and then refused in the same run"));
-        self.check(!was_promised, || format!("{key} was acknowledged and then refused in the same run"));
+        // Who left and comes back has a new number, and with it a new name for each message it has heard nothing of.
+        let is_renumbered = self.devices[device].is_leaving;
+        self.check(!was_delivered || is_renumbered, || format!("{key} was delivered and then refused in the same run"));
+        self.check(!was_promised || is_renumbered, || {
+            format!("{key} was acknowledged and then refused in the same run")
+        });
         if is_repeated {
             return;
         }
