@@ -122,6 +122,18 @@ codes! {
     NewIncarnation = 205, Application, Now;
     /// The user has as many devices as a user may have, and none has been away for a day.
     TooManyDevices = 206, Application, Never;
+    /// There is an account of that name already.
+    NameTaken = 207, Application, Never;
+    /// The password is shorter than 8 or longer than 128 bytes.
+    BadPassword = 208, Application, Never;
+    /// The account is disabled.
+    AccountDisabled = 209, Application, Never;
+    /// Passwords are not taken over an unencrypted connection from another machine.
+    PasswordInClear = 210, Application, Never;
+    /// Too many wrong passwords; come back in the slot.
+    TooManyAttempts = 211, Application, Slot;
+    /// This gateway lets nobody make an account.
+    RegistrationClosed = 212, Application, Never;
 
     /// A newer session of the same device took this one's place.
     Replaced = 300, Nobody, Never;

@@ -5,13 +5,17 @@ use flatbuffers::{FlatBufferBuilder, Follow, Verifiable, VerifierOptions, root_w
 use crate::{
     Counter, Device, DeviceNo, Id, Incarnation, WireError,
     decode::{credit, out_of_range, user},
-    frame::{Credential, ErrorInfo, GoAway, Hello, Logout, Welcome},
+    frame::{Account, AccountDone, AccountOp, Credential, ErrorInfo, GoAway, Hello, Logout, Welcome},
     frame_type,
     generated::shardwire::{
-        ErrorTable, ErrorTableArgs, GoAwayTable, GoAwayTableArgs, HelloTable, HelloTableArgs, LogoutTable,
-        LogoutTableArgs, WelcomeTable, WelcomeTableArgs,
+        AccountDoneTable, AccountDoneTableArgs, AccountTable, AccountTableArgs, ErrorTable, ErrorTableArgs,
+        GoAwayTable, GoAwayTableArgs, HelloTable, HelloTableArgs, LogoutTable, LogoutTableArgs, WelcomeTable,
+        WelcomeTableArgs,
     },
-    limits::{CLIENT_PAYLOAD_LEN_MAX, CLIENT_TEXT_LEN_MAX, HEARTBEAT_S_RANGE, IN_FLIGHT_MAX, PAYLOAD_LEN_MAX},
+    limits::{
+        ACCOUNT_PASSWORD_LEN_MAX, CLIENT_PAYLOAD_LEN_MAX, CLIENT_TEXT_LEN_MAX, HEARTBEAT_S_RANGE, IN_FLIGHT_MAX,
+        PAYLOAD_LEN_MAX, STORE_LEN,
+    },
 };
 
 /// What a control frame's table may cost to verify.
@@ -106,6 +110,10 @@ pub(crate) fn read_welcome(payload: &[u8]) -> Result<Welcome<'_>, WireError> {
     if table.in_flight_max() == 0 || u64::from(table.in_flight_max()) > IN_FLIGHT_MAX {
         return Err(out_of_range(FRAME_TYPE, "in_flight_max is 1 to 64"));
     }
+    let store = table.store().map(|bytes| bytes.bytes()).unwrap_or_default();
+    if !store.is_empty() && store.len() != STORE_LEN {
+        return Err(out_of_range(FRAME_TYPE, "store has 16 bytes, or none"));
+    }
     Ok(Welcome {
         version: table.version(),
         features: table.features(),
@@ -119,6 +127,7 @@ pub(crate) fn read_welcome(payload: &[u8]) -> Result<Welcome<'_>, WireError> {
         stored_is_synced: table.stored_is_synced(),
         ticket: table.ticket().map(|bytes| bytes.bytes()).unwrap_or_default(),
         server_time_us: table.server_time_us(),
+        store,
     })
 }
 
@@ -140,6 +149,36 @@ pub(crate) fn read_goaway(payload: &[u8]) -> Result<GoAway<'_>, WireError> {
 pub(crate) fn read_logout(payload: &[u8]) -> Result<Logout, WireError> {
     let table = root::<LogoutTable<'_>>(frame_type::LOGOUT, payload)?;
     Ok(Logout { forget: table.forget() })
+}
+
+pub(crate) fn read_account(payload: &[u8]) -> Result<Account<'_>, WireError> {
+    const FRAME_TYPE: u8 = frame_type::ACCOUNT;
+    let table = root::<AccountTable<'_>>(FRAME_TYPE, payload)?;
+    let name = table.user().unwrap_or_default();
+    let (password, new_password) = (table.password().unwrap_or_default(), table.new_password().unwrap_or_default());
+    if password.len().max(new_password.len()) > ACCOUNT_PASSWORD_LEN_MAX {
+        return Err(out_of_range(FRAME_TYPE, "a password has at most 1,024 bytes"));
+    }
+    // What an op has no use for is not passed over: somebody who names a user means that one and no other.
+    let op = match (table.op(), name.is_empty(), new_password.is_empty()) {
+        (1, _, true) => AccountOp::Register { user: user(FRAME_TYPE, name.as_bytes())?, password },
+        (2, true, _) => AccountOp::ChangePassword { password, new_password },
+        (3, true, true) => AccountOp::Delete { password },
+        (1..=3, ..) => return Err(out_of_range(FRAME_TYPE, "user is for op 1 only, new_password for op 2 only")),
+        _ => return Err(out_of_range(FRAME_TYPE, "op is 1 to 3")),
+    };
+    Ok(Account { request: table.request(), op })
+}
+
+pub(crate) fn read_account_done(payload: &[u8]) -> Result<AccountDone<'_>, WireError> {
+    let table = root::<AccountDoneTable<'_>>(frame_type::ACCOUNT_DONE, payload)?;
+    Ok(AccountDone {
+        request: table.request(),
+        code: table.code(),
+        text: table.text().unwrap_or_default(),
+        ticket: table.ticket().map(|bytes| bytes.bytes()).unwrap_or_default(),
+        retry_ms: table.retry_ms(),
+    })
 }
 
 pub(crate) fn write_hello(hello: &Hello<'_>, out: &mut Vec<u8>) {
@@ -177,6 +216,7 @@ pub(crate) fn write_hello(hello: &Hello<'_>, out: &mut Vec<u8>) {
 pub(crate) fn write_welcome(welcome: &Welcome<'_>, out: &mut Vec<u8>) {
     let mut builder = FlatBufferBuilder::new();
     let ticket = (!welcome.ticket.is_empty()).then(|| builder.create_vector(welcome.ticket));
+    let store = (!welcome.store.is_empty()).then(|| builder.create_vector(welcome.store));
     let table = WelcomeTable::create(
         &mut builder,
         &WelcomeTableArgs {
@@ -192,6 +232,7 @@ pub(crate) fn write_welcome(welcome: &Welcome<'_>, out: &mut Vec<u8>) {
             stored_is_synced: welcome.stored_is_synced,
             ticket,
             server_time_us: welcome.server_time_us,
+            store,
         },
     );
     builder.finish_minimal(table);
@@ -219,6 +260,39 @@ pub(crate) fn write_goaway(goaway: &GoAway<'_>, out: &mut Vec<u8>) {
 pub(crate) fn write_logout(logout: Logout, out: &mut Vec<u8>) {
     let mut builder = FlatBufferBuilder::new();
     let table = LogoutTable::create(&mut builder, &LogoutTableArgs { forget: logout.forget });
+    builder.finish_minimal(table);
+    out.extend_from_slice(builder.finished_data());
+}
+
+pub(crate) fn write_account(account: &Account<'_>, out: &mut Vec<u8>) {
+    let mut builder = FlatBufferBuilder::new();
+    let (user, password, new_password) = match account.op {
+        AccountOp::Register { user, password } => (Some(user.as_str()), password, None),
+        AccountOp::ChangePassword { password, new_password } => (None, password, Some(new_password)),
+        AccountOp::Delete { password } => (None, password, None),
+    };
+    let args = AccountTableArgs {
+        request: account.request,
+        op: account.op.number(),
+        user: user.map(|text| builder.create_string(text)),
+        password: Some(builder.create_string(password)),
+        new_password: new_password.map(|text| builder.create_string(text)),
+    };
+    let table = AccountTable::create(&mut builder, &args);
+    builder.finish_minimal(table);
+    out.extend_from_slice(builder.finished_data());
+}
+
+pub(crate) fn write_account_done(done: &AccountDone<'_>, out: &mut Vec<u8>) {
+    let mut builder = FlatBufferBuilder::new();
+    let args = AccountDoneTableArgs {
+        request: done.request,
+        code: done.code,
+        text: Some(builder.create_string(done.text)),
+        ticket: (!done.ticket.is_empty()).then(|| builder.create_vector(done.ticket)),
+        retry_ms: done.retry_ms,
+    };
+    let table = AccountDoneTable::create(&mut builder, &args);
     builder.finish_minimal(table);
     out.extend_from_slice(builder.finished_data());
 }

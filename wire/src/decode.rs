@@ -44,6 +44,8 @@ pub fn decode(frame_type: u8, payload: &[u8]) -> Result<Option<Frame<'_>>, WireE
         frame_type::ERROR => Frame::Error(control::read_error(payload)?),
         frame_type::GOAWAY => Frame::GoAway(control::read_goaway(payload)?),
         frame_type::LOGOUT => Frame::Logout(control::read_logout(payload)?),
+        frame_type::ACCOUNT => Frame::Account(control::read_account(payload)?),
+        frame_type::ACCOUNT_DONE => Frame::AccountDone(control::read_account_done(payload)?),
         frame_type::SKIPPED_FROM.. => return Ok(None),
         _ => return Err(WireError::UnknownType(frame_type)),
     }))

@@ -64,6 +64,8 @@ fn write_payload(frame: &Frame<'_>, out: &mut Vec<u8>) {
         Frame::Error(error) => control::write_error(error, out),
         Frame::GoAway(goaway) => control::write_goaway(goaway, out),
         Frame::Logout(logout) => control::write_logout(*logout, out),
+        Frame::Account(account) => control::write_account(account, out),
+        Frame::AccountDone(done) => control::write_account_done(done, out),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Every frame of version 1, as plain borrowed values. `decode` is the one place where bytes from outside are verified.
 
+use std::fmt;
+
 use crate::{Code, Counter, Device, DeviceNo, Id, Incarnation, Mid, Name, frame_type};
 
 pub use crate::control::verifier_options;
@@ -44,6 +46,10 @@ pub enum Frame<'a> {
     GoAway(GoAway<'a>),
     /// Client: this device signs out; GOAWAY answers.
     Logout(Logout),
+    /// Client: make an account, change its password, or delete it.
+    Account(Account<'a>),
+    /// Server: the answer to ACCOUNT.
+    AccountDone(AccountDone<'a>),
 }
 
 impl Frame<'_> {
@@ -68,6 +74,8 @@ impl Frame<'_> {
             Frame::Error(_) => frame_type::ERROR,
             Frame::GoAway(_) => frame_type::GOAWAY,
             Frame::Logout(_) => frame_type::LOGOUT,
+            Frame::Account(_) => frame_type::ACCOUNT,
+            Frame::AccountDone(_) => frame_type::ACCOUNT_DONE,
         }
     }
 }
@@ -251,15 +259,25 @@ pub struct Gap {
     pub reason: u8,
 }
 
-/// Proof of who the user is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Proof of who the user is. `Debug` does not show it.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Credential<'a> {
     /// A JSON Web Token, signed by the operator's backend.
     Token(&'a str),
     /// An account's password.
     Password(&'a str),
-    /// From an earlier WELCOME.
+    /// From an earlier WELCOME or ACCOUNT_DONE.
     Ticket(&'a [u8]),
+}
+
+impl fmt::Debug for Credential<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Credential::Token(_) => "Token(..)",
+            Credential::Password(_) => "Password(..)",
+            Credential::Ticket(_) => "Ticket(..)",
+        })
+    }
 }
 
 /// HELLO.
@@ -320,6 +338,9 @@ pub struct Welcome<'a> {
     pub ticket: &'a [u8],
     /// Microseconds since 1970 on the home shard's clock.
     pub server_time_us: u64,
+    /// Names the gateway's store, in 16 bytes; empty when it does not say. Another name than the last time: the gateway lost
+    /// everything, and ids, boot numbers and devices of the old store mean nothing.
+    pub store: &'a [u8],
 }
 
 /// ERROR.
@@ -358,4 +379,73 @@ impl GoAway<'static> {
 pub struct Logout {
     /// Also remove the device from the user.
     pub forget: bool,
+}
+
+/// ACCOUNT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Account<'a> {
+    /// The client's number for it, returned in ACCOUNT_DONE.
+    pub request: u32,
+    /// What to do.
+    pub op: AccountOp<'a>,
+}
+
+/// What ACCOUNT asks for. Passwords have at most [`crate::limits::ACCOUNT_PASSWORD_LEN_MAX`] bytes; `Debug` does not show them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum AccountOp<'a> {
+    /// Make an account. Before HELLO only.
+    Register {
+        /// Its name.
+        user: Name<'a>,
+        /// Its password.
+        password: &'a str,
+    },
+    /// Give the session's account another password. In a session only.
+    ChangePassword {
+        /// The present one.
+        password: &'a str,
+        /// The new one.
+        new_password: &'a str,
+    },
+    /// Delete the session's account, its devices and what waits for them. In a session only.
+    Delete {
+        /// The present one.
+        password: &'a str,
+    },
+}
+
+impl AccountOp<'_> {
+    /// The number on the wire.
+    pub fn number(&self) -> u8 {
+        match self {
+            AccountOp::Register { .. } => 1,
+            AccountOp::ChangePassword { .. } => 2,
+            AccountOp::Delete { .. } => 3,
+        }
+    }
+}
+
+impl fmt::Debug for AccountOp<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AccountOp::Register { user, .. } => write!(f, "Register({user}, ..)"),
+            AccountOp::ChangePassword { .. } => f.write_str("ChangePassword(..)"),
+            AccountOp::Delete { .. } => f.write_str("Delete(..)"),
+        }
+    }
+}
+
+/// ACCOUNT_DONE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccountDone<'a> {
+    /// As ACCOUNT said it.
+    pub request: u32,
+    /// 0: it is done, durably. Else why not; a number this version does not know is kept as it is.
+    pub code: u16,
+    /// For a person who reads a log.
+    pub text: &'a str,
+    /// For the next HELLO, instead of the earlier one; empty when none is given.
+    pub ticket: &'a [u8],
+    /// Not before so many milliseconds from now will the same be heard again; 0 when that does not matter.
+    pub retry_ms: u32,
 }

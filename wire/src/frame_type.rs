@@ -48,6 +48,10 @@ frame_types! {
     GOAWAY = 0x23;
     /// Client: this device signs out.
     LOGOUT = 0x24;
+    /// Client: make an account, change its password, or delete it.
+    ACCOUNT = 0x27;
+    /// Server: the answer to ACCOUNT.
+    ACCOUNT_DONE = 0x28;
 }
 
 /// An unknown type at or above this number is skipped without an answer.

@@ -2513,6 +2513,7 @@ pub mod shardwire {
         pub const VT_STORED_IS_SYNCED: ::flatbuffers::VOffsetT = 22;
         pub const VT_TICKET: ::flatbuffers::VOffsetT = 24;
         pub const VT_SERVER_TIME_US: ::flatbuffers::VOffsetT = 26;
+        pub const VT_STORE: ::flatbuffers::VOffsetT = 28;
 
         #[inline]
         pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -2529,6 +2530,9 @@ pub mod shardwire {
             builder.add_head(args.head);
             builder.add_boot(args.boot);
             builder.add_features(args.features);
+            if let Some(x) = args.store {
+                builder.add_store(x);
+            }
             if let Some(x) = args.ticket {
                 builder.add_ticket(x);
             }
@@ -2628,6 +2632,16 @@ pub mod shardwire {
             // which contains a valid value in this slot
             unsafe { self._tab.get::<u64>(WelcomeTable::VT_SERVER_TIME_US, Some(0)).unwrap() }
         }
+        #[inline]
+        pub fn store(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe {
+                self._tab
+                    .get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(WelcomeTable::VT_STORE, None)
+            }
+        }
     }
 
     impl ::flatbuffers::Verifiable for WelcomeTable<'_> {
@@ -2650,6 +2664,11 @@ pub mod shardwire {
                     false,
                 )?
                 .visit_field::<u64>("server_time_us", Self::VT_SERVER_TIME_US, false)?
+                .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>(
+                    "store",
+                    Self::VT_STORE,
+                    false,
+                )?
                 .finish();
             Ok(())
         }
@@ -2667,6 +2686,7 @@ pub mod shardwire {
         pub stored_is_synced: bool,
         pub ticket: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
         pub server_time_us: u64,
+        pub store: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
     }
     impl<'a> Default for WelcomeTableArgs<'a> {
         #[inline]
@@ -2684,6 +2704,7 @@ pub mod shardwire {
                 stored_is_synced: false,
                 ticket: None,
                 server_time_us: 0,
+                store: None,
             }
         }
     }
@@ -2742,6 +2763,10 @@ pub mod shardwire {
             self.fbb_.push_slot::<u64>(WelcomeTable::VT_SERVER_TIME_US, server_time_us, 0);
         }
         #[inline]
+        pub fn add_store(&mut self, store: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u8>>) {
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(WelcomeTable::VT_STORE, store);
+        }
+        #[inline]
         pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> WelcomeTableBuilder<'a, 'b, A> {
             let start = _fbb.start_table();
             WelcomeTableBuilder { fbb_: _fbb, start_: start }
@@ -2768,6 +2793,7 @@ pub mod shardwire {
             ds.field("stored_is_synced", &self.stored_is_synced());
             ds.field("ticket", &self.ticket());
             ds.field("server_time_us", &self.server_time_us());
+            ds.field("store", &self.store());
             ds.finish()
         }
     }
@@ -3117,6 +3143,331 @@ pub mod shardwire {
         fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
             let mut ds = f.debug_struct("LogoutTable");
             ds.field("forget", &self.forget());
+            ds.finish()
+        }
+    }
+    pub enum AccountTableOffset {}
+    #[derive(Copy, Clone, PartialEq)]
+
+    /// ACCOUNT 0x27.
+    pub struct AccountTable<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
+    }
+
+    impl<'a> ::flatbuffers::Follow<'a> for AccountTable<'a> {
+        type Inner = AccountTable<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
+    }
+
+    impl<'a> AccountTable<'a> {
+        pub const VT_REQUEST: ::flatbuffers::VOffsetT = 4;
+        pub const VT_OP: ::flatbuffers::VOffsetT = 6;
+        pub const VT_USER: ::flatbuffers::VOffsetT = 8;
+        pub const VT_PASSWORD: ::flatbuffers::VOffsetT = 10;
+        pub const VT_NEW_PASSWORD: ::flatbuffers::VOffsetT = 12;
+
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            AccountTable { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            args: &'args AccountTableArgs<'args>,
+        ) -> ::flatbuffers::WIPOffset<AccountTable<'bldr>> {
+            let mut builder = AccountTableBuilder::new(_fbb);
+            if let Some(x) = args.new_password {
+                builder.add_new_password(x);
+            }
+            if let Some(x) = args.password {
+                builder.add_password(x);
+            }
+            if let Some(x) = args.user {
+                builder.add_user(x);
+            }
+            builder.add_request(args.request);
+            builder.add_op(args.op);
+            builder.finish()
+        }
+
+        #[inline]
+        pub fn request(&self) -> u32 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u32>(AccountTable::VT_REQUEST, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn op(&self) -> u8 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u8>(AccountTable::VT_OP, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn user(&self) -> Option<&'a str> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(AccountTable::VT_USER, None) }
+        }
+        #[inline]
+        pub fn password(&self) -> Option<&'a str> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(AccountTable::VT_PASSWORD, None) }
+        }
+        #[inline]
+        pub fn new_password(&self) -> Option<&'a str> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(AccountTable::VT_NEW_PASSWORD, None) }
+        }
+    }
+
+    impl ::flatbuffers::Verifiable for AccountTable<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?
+                .visit_field::<u32>("request", Self::VT_REQUEST, false)?
+                .visit_field::<u8>("op", Self::VT_OP, false)?
+                .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("user", Self::VT_USER, false)?
+                .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("password", Self::VT_PASSWORD, false)?
+                .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("new_password", Self::VT_NEW_PASSWORD, false)?
+                .finish();
+            Ok(())
+        }
+    }
+    pub struct AccountTableArgs<'a> {
+        pub request: u32,
+        pub op: u8,
+        pub user: Option<::flatbuffers::WIPOffset<&'a str>>,
+        pub password: Option<::flatbuffers::WIPOffset<&'a str>>,
+        pub new_password: Option<::flatbuffers::WIPOffset<&'a str>>,
+    }
+    impl<'a> Default for AccountTableArgs<'a> {
+        #[inline]
+        fn default() -> Self {
+            AccountTableArgs { request: 0, op: 0, user: None, password: None, new_password: None }
+        }
+    }
+
+    pub struct AccountTableBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+    }
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> AccountTableBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn add_request(&mut self, request: u32) {
+            self.fbb_.push_slot::<u32>(AccountTable::VT_REQUEST, request, 0);
+        }
+        #[inline]
+        pub fn add_op(&mut self, op: u8) {
+            self.fbb_.push_slot::<u8>(AccountTable::VT_OP, op, 0);
+        }
+        #[inline]
+        pub fn add_user(&mut self, user: ::flatbuffers::WIPOffset<&'b str>) {
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(AccountTable::VT_USER, user);
+        }
+        #[inline]
+        pub fn add_password(&mut self, password: ::flatbuffers::WIPOffset<&'b str>) {
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(AccountTable::VT_PASSWORD, password);
+        }
+        #[inline]
+        pub fn add_new_password(&mut self, new_password: ::flatbuffers::WIPOffset<&'b str>) {
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(AccountTable::VT_NEW_PASSWORD, new_password);
+        }
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> AccountTableBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            AccountTableBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<AccountTable<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
+    }
+
+    impl ::core::fmt::Debug for AccountTable<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("AccountTable");
+            ds.field("request", &self.request());
+            ds.field("op", &self.op());
+            ds.field("user", &self.user());
+            ds.field("password", &self.password());
+            ds.field("new_password", &self.new_password());
+            ds.finish()
+        }
+    }
+    pub enum AccountDoneTableOffset {}
+    #[derive(Copy, Clone, PartialEq)]
+
+    /// ACCOUNT_DONE 0x28.
+    pub struct AccountDoneTable<'a> {
+        pub _tab: ::flatbuffers::Table<'a>,
+    }
+
+    impl<'a> ::flatbuffers::Follow<'a> for AccountDoneTable<'a> {
+        type Inner = AccountDoneTable<'a>;
+        #[inline]
+        unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+            Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+        }
+    }
+
+    impl<'a> AccountDoneTable<'a> {
+        pub const VT_REQUEST: ::flatbuffers::VOffsetT = 4;
+        pub const VT_CODE: ::flatbuffers::VOffsetT = 6;
+        pub const VT_TEXT: ::flatbuffers::VOffsetT = 8;
+        pub const VT_TICKET: ::flatbuffers::VOffsetT = 10;
+        pub const VT_RETRY_MS: ::flatbuffers::VOffsetT = 12;
+
+        #[inline]
+        pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+            AccountDoneTable { _tab: table }
+        }
+        #[allow(unused_mut)]
+        pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+            _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+            args: &'args AccountDoneTableArgs<'args>,
+        ) -> ::flatbuffers::WIPOffset<AccountDoneTable<'bldr>> {
+            let mut builder = AccountDoneTableBuilder::new(_fbb);
+            builder.add_retry_ms(args.retry_ms);
+            if let Some(x) = args.ticket {
+                builder.add_ticket(x);
+            }
+            if let Some(x) = args.text {
+                builder.add_text(x);
+            }
+            builder.add_request(args.request);
+            builder.add_code(args.code);
+            builder.finish()
+        }
+
+        #[inline]
+        pub fn request(&self) -> u32 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u32>(AccountDoneTable::VT_REQUEST, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn code(&self) -> u16 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u16>(AccountDoneTable::VT_CODE, Some(0)).unwrap() }
+        }
+        #[inline]
+        pub fn text(&self) -> Option<&'a str> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(AccountDoneTable::VT_TEXT, None) }
+        }
+        #[inline]
+        pub fn ticket(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe {
+                self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(
+                    AccountDoneTable::VT_TICKET,
+                    None,
+                )
+            }
+        }
+        #[inline]
+        pub fn retry_ms(&self) -> u32 {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe { self._tab.get::<u32>(AccountDoneTable::VT_RETRY_MS, Some(0)).unwrap() }
+        }
+    }
+
+    impl ::flatbuffers::Verifiable for AccountDoneTable<'_> {
+        #[inline]
+        fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+            v.visit_table(pos)?
+                .visit_field::<u32>("request", Self::VT_REQUEST, false)?
+                .visit_field::<u16>("code", Self::VT_CODE, false)?
+                .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("text", Self::VT_TEXT, false)?
+                .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>(
+                    "ticket",
+                    Self::VT_TICKET,
+                    false,
+                )?
+                .visit_field::<u32>("retry_ms", Self::VT_RETRY_MS, false)?
+                .finish();
+            Ok(())
+        }
+    }
+    pub struct AccountDoneTableArgs<'a> {
+        pub request: u32,
+        pub code: u16,
+        pub text: Option<::flatbuffers::WIPOffset<&'a str>>,
+        pub ticket: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
+        pub retry_ms: u32,
+    }
+    impl<'a> Default for AccountDoneTableArgs<'a> {
+        #[inline]
+        fn default() -> Self {
+            AccountDoneTableArgs { request: 0, code: 0, text: None, ticket: None, retry_ms: 0 }
+        }
+    }
+
+    pub struct AccountDoneTableBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+        fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+        start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+    }
+    impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> AccountDoneTableBuilder<'a, 'b, A> {
+        #[inline]
+        pub fn add_request(&mut self, request: u32) {
+            self.fbb_.push_slot::<u32>(AccountDoneTable::VT_REQUEST, request, 0);
+        }
+        #[inline]
+        pub fn add_code(&mut self, code: u16) {
+            self.fbb_.push_slot::<u16>(AccountDoneTable::VT_CODE, code, 0);
+        }
+        #[inline]
+        pub fn add_text(&mut self, text: ::flatbuffers::WIPOffset<&'b str>) {
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(AccountDoneTable::VT_TEXT, text);
+        }
+        #[inline]
+        pub fn add_ticket(&mut self, ticket: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u8>>) {
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(AccountDoneTable::VT_TICKET, ticket);
+        }
+        #[inline]
+        pub fn add_retry_ms(&mut self, retry_ms: u32) {
+            self.fbb_.push_slot::<u32>(AccountDoneTable::VT_RETRY_MS, retry_ms, 0);
+        }
+        #[inline]
+        pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> AccountDoneTableBuilder<'a, 'b, A> {
+            let start = _fbb.start_table();
+            AccountDoneTableBuilder { fbb_: _fbb, start_: start }
+        }
+        #[inline]
+        pub fn finish(self) -> ::flatbuffers::WIPOffset<AccountDoneTable<'a>> {
+            let o = self.fbb_.end_table(self.start_);
+            ::flatbuffers::WIPOffset::new(o.value())
+        }
+    }
+
+    impl ::core::fmt::Debug for AccountDoneTable<'_> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            let mut ds = f.debug_struct("AccountDoneTable");
+            ds.field("request", &self.request());
+            ds.field("code", &self.code());
+            ds.field("text", &self.text());
+            ds.field("ticket", &self.ticket());
+            ds.field("retry_ms", &self.retry_ms());
             ds.finish()
         }
     }

@@ -18,6 +18,12 @@ pub const NAME_LEN_MAX: usize = 64;
 pub const DEVICE_LEN_MAX: usize = 32;
 /// The longest client name, and the longest client version, in HELLO.
 pub const CLIENT_TEXT_LEN_MAX: usize = 64;
+/// The longest password that ACCOUNT carries, in bytes; whether it is a good one is for the accounts to say.
+pub const ACCOUNT_PASSWORD_LEN_MAX: usize = 1024;
+/// Bytes of a password that an account can have.
+pub const PASSWORD_LEN_RANGE: std::ops::RangeInclusive<usize> = 8..=128;
+/// Bytes of the store's name in WELCOME.
+pub const STORE_LEN: usize = 16;
 /// Devices of one user.
 pub const DEVICE_COUNT_MAX: usize = 16;
 /// Counters a device may have in flight: highest sent − lowest unresolved is below this.

@@ -12,7 +12,7 @@ fn with_later_fields(table: Table) -> Table {
     table.with(40, Value::Text("of a later version")).with(41, Value::U64(u64::MAX)).with(42, Value::Bytes(&[0xff; 9]))
 }
 
-fn tables() -> [(&'static str, u8, Table); 5] {
+fn tables() -> [(&'static str, u8, Table); 7] {
     let error = Table::empty().with(0, Value::U16(111)).with(2, Value::Text("text"));
     let goaway = Table::empty().with(0, Value::U16(303)).with(1, Value::U32(250)).with(2, Value::U32(1000));
     [
@@ -21,6 +21,8 @@ fn tables() -> [(&'static str, u8, Table); 5] {
         ("future-error", frame_type::ERROR, error),
         ("future-goaway", frame_type::GOAWAY, goaway),
         ("future-logout", frame_type::LOGOUT, Table::empty()),
+        ("future-account", frame_type::ACCOUNT, Table::account()),
+        ("future-account-done", frame_type::ACCOUNT_DONE, Table::empty().with(0, Value::U32(1))),
     ]
 }
 

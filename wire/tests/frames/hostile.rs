@@ -124,6 +124,7 @@ fn as_control_frames_both_are_refused() {
         // In these tables' own fields they carry nothing: some of ours need fields, the others read zeros.
         assert!(wire::decode(frame_type::HELLO, &buffer).is_err());
         assert!(wire::decode(frame_type::WELCOME, &buffer).is_err());
+        assert!(wire::decode(frame_type::ACCOUNT, &buffer).is_err());
     }
 }
 
@@ -133,6 +134,27 @@ fn the_limits_leave_room_for_the_largest_honest_hello() {
     let payload = Table::hello().with(4, Value::Text(long)).with(14, Value::Text("client")).payload();
     assert!(payload.len() > 60_000);
     assert!(wire::decode(frame_type::HELLO, &payload).is_ok());
+}
+
+#[test]
+fn one_password_behind_both_fields_is_taken_and_a_long_one_is_not() {
+    let payload = Table::account().shared(&[4], 3).payload();
+    assert!(wire::decode(frame_type::ACCOUNT, &payload).is_ok(), "an encoder may write equal strings once");
+    let long: &'static str = "p".repeat(60_000).leak();
+    let payload = Table::account().with(3, Value::Text(long)).shared(&[4], 3).payload();
+    assert_eq!(refused(frame_type::ACCOUNT, &payload).code(), wire::Code::OutOfRange);
+}
+
+#[test]
+fn secrets_do_not_show_when_a_frame_is_printed() {
+    for name in
+        ["account-register", "account-change-password", "account-delete", "hello-password", "hello", "hello-back"]
+    {
+        let shown = format!("{:?}", crate::samples::named(name).frame);
+        for secret in ["horse", "p\u{e4}ssw", "signature", "254"] {
+            assert!(!shown.contains(secret), "{shown}");
+        }
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use wire::{
     Frame,
-    frame::{Credential, Hello, SafeBy, Welcome},
+    frame::{Account, AccountOp, Credential, Hello, SafeBy, Welcome},
     frame_type,
 };
 
@@ -60,6 +60,10 @@ pub(crate) fn fields(frame: &Frame<'_>) -> Value {
             "code": goaway.code, "slot_start_ms": goaway.slot_start_ms, "slot_len_ms": goaway.slot_len_ms, "text": goaway.text,
         }),
         Frame::Logout(logout) => json!({ "forget": logout.forget }),
+        Frame::Account(account) => account_fields(account),
+        Frame::AccountDone(done) => json!({
+            "request": done.request, "code": done.code, "text": done.text, "ticket": hex(done.ticket), "retry_ms": done.retry_ms,
+        }),
     }
 }
 
@@ -86,7 +90,25 @@ fn welcome_fields(welcome: &Welcome<'_>) -> Value {
         "heartbeat_s": welcome.heartbeat_s, "payload_len_max": welcome.payload_len_max,
         "in_flight_max": welcome.in_flight_max, "stored_is_synced": welcome.stored_is_synced,
         "ticket": hex(welcome.ticket), "server_time_us": wide(welcome.server_time_us),
+        "store": hex(welcome.store),
     })
+}
+
+fn account_fields(Account { request, op }: &Account<'_>) -> Value {
+    let mut fields = json!({ "request": request, "op": op.number() });
+    let mut set = |field: &str, text: &str| fields[field] = text.into();
+    match op {
+        AccountOp::Register { user, password } => {
+            set("user", user.as_str());
+            set("password", password);
+        }
+        AccountOp::ChangePassword { password, new_password } => {
+            set("password", password);
+            set("new_password", new_password);
+        }
+        AccountOp::Delete { password } => set("password", password),
+    }
+    fields
 }
 
 fn safe_by(safe_by: SafeBy) -> &'static str {

@@ -3,8 +3,9 @@
 use wire::{
     Counter, Cut, DeviceNo, Frame, Id, Incarnation, Mid, Name, cut,
     frame::{
-        Credential, Credit, Deliver, DeliverAck, ErrorInfo, Gap, GoAway, Hello, Logout, Marks, Ping, Presence,
-        Presences, Read, ReceiptMark, Receipts, SafeBy, Send, SendAck, SendAcks, SendFlags, SendNack, Typing, Welcome,
+        Account, AccountDone, AccountOp, Credential, Credit, Deliver, DeliverAck, ErrorInfo, Gap, GoAway, Hello,
+        Logout, Marks, Ping, Presence, Presences, Read, ReceiptMark, Receipts, SafeBy, Send, SendAck, SendAcks,
+        SendFlags, SendNack, Typing, Welcome,
     },
     frame_type,
     limits::PAYLOAD_LEN_MAX,
@@ -143,12 +144,19 @@ fn with_any_control(random: &mut Random, parts: &Parts, check: &dyn Fn(&Frame<'_
         device_no: DeviceNo(1 | a as u16),
         boot: b,
         ticket: body,
+        store: if a % 2 == 0 { &[] } else { &[9; 16] },
         ..samples::welcome()
     }));
     let (code, text) = (a as u16, conversation.as_str());
     check(&Frame::Error(ErrorInfo { code, frame_type: b as u8, text }));
     check(&Frame::GoAway(GoAway { code, slot_start_ms: a as u32, slot_len_ms: b as u32, text }));
     check(&Frame::Logout(Logout { forget: a % 2 == 0 }));
+    let (password, request) = (user.as_str(), b as u32);
+    let new_password = if a % 3 == 0 { "" } else { text };
+    check(&Frame::Account(Account { request, op: AccountOp::Register { user, password } }));
+    check(&Frame::Account(Account { request, op: AccountOp::ChangePassword { password, new_password } }));
+    check(&Frame::Account(Account { request, op: AccountOp::Delete { password } }));
+    check(&Frame::AccountDone(AccountDone { request, code, text, ticket: body, retry_ms: a as u32 }));
 }
 
 #[test]

@@ -46,6 +46,7 @@ fn each_refusal_has_its_code_and_names_its_frame() {
 fn the_tables_that_refusals_start_from_are_accepted() {
     assert!(wire::decode(t::HELLO, &Table::hello().payload()).is_ok());
     assert!(wire::decode(t::WELCOME, &Table::welcome().payload()).is_ok());
+    assert!(wire::decode(t::ACCOUNT, &Table::account().payload()).is_ok());
 }
 
 #[test]

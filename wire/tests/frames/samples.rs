@@ -3,8 +3,9 @@
 use wire::{
     Code, Counter, Device, DeviceNo, Frame, Id, Incarnation, Mid, Name,
     frame::{
-        Credential, Credit, Deliver, DeliverAck, ErrorInfo, Gap, GoAway, Hello, Logout, Marks, Ping, Presence,
-        Presences, Read, ReceiptMark, Receipts, SafeBy, Send, SendAck, SendAcks, SendFlags, SendNack, Typing, Welcome,
+        Account, AccountDone, AccountOp, Credential, Credit, Deliver, DeliverAck, ErrorInfo, Gap, GoAway, Hello,
+        Logout, Marks, Ping, Presence, Presences, Read, ReceiptMark, Receipts, SafeBy, Send, SendAck, SendAcks,
+        SendFlags, SendNack, Typing, Welcome,
     },
 };
 
@@ -16,6 +17,13 @@ pub(crate) struct Sample {
 
 pub(crate) const NAME_64: &str = "a-name-of-64-bytes.0123456789.ABCDEFGHIJKLMNOPQRSTUVWXYZ@x+y:z=_";
 pub(crate) const GROUP_64: &str = "#group-of-64-bytes.0123456789.ABCDEFGHIJKLMNOPQRSTUVWXYZ@x+y:z=_";
+const PASSWORD_1024: &str = {
+    const BYTES: [u8; 1024] = [b'p'; 1024];
+    match std::str::from_utf8(&BYTES) {
+        Ok(text) => text,
+        Err(_) => panic!("ASCII"),
+    }
+};
 pub(crate) const DEVICE_32: &str = "a-device-of-32-bytes.0123456789A";
 
 pub(crate) fn name(text: &'static str) -> Name<'static> {
@@ -62,6 +70,7 @@ pub(crate) fn welcome() -> Welcome<'static> {
         stored_is_synced: true,
         ticket: b"",
         server_time_us: 1_700_000_000_000_001,
+        store: b"",
     }
 }
 
@@ -92,6 +101,7 @@ pub(crate) fn all() -> Vec<Sample> {
         hellos(),
         welcomes_and_ends(),
         errors(),
+        accounts(),
     ];
     groups.into_iter().flatten().collect()
 }
@@ -305,7 +315,7 @@ fn welcomes_and_ends() -> Vec<Sample> {
         sample("welcome", "The answer.", Frame::Welcome(welcome())),
         sample(
             "welcome-widest",
-            "The largest numbers, a ticket, and an inbox that keeps nothing.",
+            "The largest numbers, a ticket, the store's name, and an inbox that keeps nothing.",
             Frame::Welcome(Welcome {
                 features: u64::MAX,
                 device_no: DeviceNo(u16::MAX),
@@ -315,6 +325,7 @@ fn welcomes_and_ends() -> Vec<Sample> {
                 payload_len_max: (1 << 24) - 1,
                 stored_is_synced: false,
                 ticket: &[7; 64],
+                store: &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15],
                 ..welcome()
             }),
         ),
@@ -344,6 +355,44 @@ fn errors() -> Vec<Sample> {
             "error-empty",
             "About no frame, with a code of a later version and no text.",
             Frame::Error(ErrorInfo { code: 999, frame_type: 0, text: "" }),
+        ),
+    ]
+}
+
+fn accounts() -> Vec<Sample> {
+    let password = "correct horse battery staple";
+    let account = |request, op| Frame::Account(Account { request, op });
+    let done = |request, code: Option<Code>, ticket, retry_ms| {
+        let (code, text) = code.map_or((0, ""), |code| (code.number(), code.text()));
+        Frame::AccountDone(AccountDone { request, code, text, ticket, retry_ms })
+    };
+    vec![
+        sample(
+            "account-register",
+            "Alice makes an account.",
+            account(1, AccountOp::Register { user: name("alice"), password }),
+        ),
+        sample(
+            "account-register-longest",
+            "The longest name, the longest password that is carried, the largest number.",
+            account(u32::MAX, AccountOp::Register { user: name(NAME_64), password: PASSWORD_1024 }),
+        ),
+        sample(
+            "account-change-password",
+            "The present password and a new one.",
+            account(2, AccountOp::ChangePassword { password, new_password: "p\u{e4}ssw\u{f6}rd" }),
+        ),
+        sample("account-delete", "The account goes.", account(3, AccountOp::Delete { password })),
+        sample("account-done", "Registered.", done(1, None, &[], 0)),
+        sample(
+            "account-done-ticket",
+            "The password is another: a new ticket instead of the earlier one.",
+            done(2, None, &[7; 64], 0),
+        ),
+        sample(
+            "account-done-refused",
+            "Too many wrong passwords: not again before 2 s have passed.",
+            done(3, Some(Code::TooManyAttempts), &[], 2_000),
         ),
     ]
 }

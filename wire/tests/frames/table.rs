@@ -6,6 +6,7 @@ use flatbuffers::{FlatBufferBuilder, WIPOffset};
 
 #[derive(Clone, Copy)]
 pub(crate) enum Value {
+    U8(u8),
     U16(u16),
     U32(u32),
     U64(u64),
@@ -44,6 +45,11 @@ impl Table {
             (7, Value::U32(65_536)),
             (8, Value::U16(64)),
         ])
+    }
+
+    /// An ACCOUNT that is accepted: a change of password.
+    pub(crate) fn account() -> Table {
+        Table(vec![(0, Value::U32(1)), (1, Value::U8(2)), (3, Value::Text("before")), (4, Value::Text("after"))])
     }
 
     pub(crate) fn empty() -> Table {
@@ -98,6 +104,7 @@ impl Table {
         for (id, value) in &self.0 {
             let slot = 4 + 2 * id;
             match value {
+                Value::U8(number) => builder.push_slot_always(slot, *number),
                 Value::U16(number) => builder.push_slot_always(slot, *number),
                 Value::U32(number) => builder.push_slot_always(slot, *number),
                 Value::U64(number) => builder.push_slot_always(slot, *number),

@@ -11,12 +11,12 @@ use crate::{
     samples::named,
     table::{
         Table,
-        Value::{self, Bytes, Text, U16, U32, U64},
+        Value::{self, Bytes, Text, U8, U16, U32, U64},
     },
 };
 
 pub(super) fn all() -> Vec<Refusal> {
-    let groups = [not_a_table(), credentials(), names(), numbers(), welcomes(), unknown()];
+    let groups = [not_a_table(), credentials(), names(), numbers(), welcomes(), accounts(), unknown()];
     groups.into_iter().flatten().collect()
 }
 
@@ -59,6 +59,8 @@ fn not_a_table() -> Vec<Refusal> {
         cut("error-cut", "error", 20),
         cut("goaway-cut", "goaway", 20),
         cut("logout-cut", "logout", 3),
+        cut("account-cut", "account-register", 40),
+        cut("account-done-cut", "account-done-ticket", 40),
     ]
 }
 
@@ -113,6 +115,43 @@ fn welcomes() -> Vec<Refusal> {
         welcome("welcome-payload-16-mib", 7, U32(1 << 24), "More than the header can say."),
         welcome("welcome-in-flight-0", 8, U16(0), "Nothing could be sent."),
         welcome("welcome-in-flight-65", 8, U16(65), "More than the window has."),
+        welcome("welcome-store-15", 12, Bytes(b"fifteen bytes.."), "A store's name of 15 bytes."),
+    ]
+}
+
+fn accounts() -> Vec<Refusal> {
+    let account = |name, code, table: Table, what| refusal(name, code, t::ACCOUNT, table.payload(), what);
+    let long: &'static str = "p".repeat(1025).leak();
+    let with = |id, value| Table::account().with(id, value);
+    let register = Table::account().with(1, U8(1)).without(4);
+    let named = |user| register.clone().with(2, Text(user));
+    let delete = Table::account().with(1, U8(3)).without(4);
+    let mut not_utf8 = Table::account().payload();
+    let at = not_utf8.windows(6).position(|bytes| bytes == b"before").expect("it is there");
+    not_utf8[at] = 0xff;
+    vec![
+        refusal("account-empty", Malformed, t::ACCOUNT, vec![], "Nothing behind the header."),
+        refusal("account-not-utf8", Malformed, t::ACCOUNT, not_utf8, "A password that is not UTF-8."),
+        account("account-op-0", OutOfRange, Table::account().without(1), "No op."),
+        account("account-op-4", OutOfRange, with(1, U8(4)), "An op that version 1 does not know."),
+        account("account-long-password", OutOfRange, with(3, Text(long)), "A password of 1,025 bytes."),
+        account("account-long-new-password", OutOfRange, with(4, Text(long)), "A new password of 1,025 bytes."),
+        account("account-register-nobody", BadName, register.clone(), "An account without a name."),
+        account("account-register-group", BadName, named("#team"), "A group has no account."),
+        account(
+            "account-register-new-password",
+            OutOfRange,
+            named("alice").with(4, Text("new")),
+            "Register, two passwords.",
+        ),
+        account(
+            "account-change-of-other",
+            OutOfRange,
+            with(2, Text("bob")),
+            "Another's password: the session says whose.",
+        ),
+        account("account-delete-other", OutOfRange, delete.clone().with(2, Text("bob")), "Another's account."),
+        account("account-delete-new-password", OutOfRange, delete.with(4, Text("new")), "Delete, two passwords."),
     ]
 }
 
