@@ -19,6 +19,7 @@ use crate::writer::{ATTEST_AFTER_US, CURSOR_WAIT_US, Flight, FlightKind, Open, R
 impl Log {
     /// Starts a batch from what is queued unless one is under way. Called at the end of each turn.
     pub fn commit(&mut self, mono_us: u64, ops: &mut Vec<DiskOp>) {
+        self.queue.note_time(mono_us);
         if self.queue.is_urgent() {
             self.advance(ops);
         } else if !self.queue.is_empty() && self.writer.flush_at.is_none() {
@@ -28,6 +29,7 @@ impl Log {
 
     /// A deadline passed.
     pub fn on_tick(&mut self, mono_us: u64, ops: &mut Vec<DiskOp>) {
+        self.queue.note_time(mono_us);
         let is_due = |at: Option<u64>| at.is_some_and(|at| at <= mono_us);
         if is_due(self.writer.retry_at) {
             self.writer.retry_at = None;
@@ -86,14 +88,15 @@ impl Log {
 
     fn write_flight(&mut self, kind: FlightKind, batch: Option<Waiting>, ops: &mut Vec<DiskOp>) {
         let mut open = self.writer.open.expect("the caller has looked");
-        let (first, count, entries, mut bytes) = match batch {
-            Some(batch) => (batch.first, batch.count, batch.entries, batch.bytes),
-            None => (self.unwritten(), 0, Vec::new(), vec![0; BATCH_HEADER_LEN]),
+        let (first, count, since_us, entries, mut bytes) = match batch {
+            Some(batch) => (batch.first, batch.count, batch.since_us, batch.entries, batch.bytes),
+            None => (self.unwritten(), 0, None, Vec::new(), vec![0; BATCH_HEADER_LEN]),
         };
         if kind == FlightKind::Header {
             bytes.clear();
         }
         let start = open.advance(bytes.len());
+        let len = open.end - start;
         let seed = self.seed(open.generation);
         for entry in &entries {
             let back = self.index.link(entry.inbox, open.generation, start + entry.at);
@@ -118,7 +121,7 @@ impl Log {
         let next = Lsn(first.0 + u64::from(count));
         self.ops.ask(Purpose::Flight, DiskOpKind::Write { file, offset: offset.into(), bytes, sync }, ops);
         self.writer.open = Some(open);
-        self.writer.flight = Some(Flight { kind, start, first, next, entries });
+        self.writer.flight = Some(Flight { kind, start, first, next, entries, len, since_us });
         self.writer.attest_at = None;
         if self.queue.is_empty() {
             self.writer.flush_at = None;
@@ -149,6 +152,11 @@ impl Log {
         self.reservation.note_synced(durable, open.generation, open.end);
         if flight.kind == FlightKind::Data {
             self.writer.failure_count = 0;
+            self.counters.records += flight.next.0 - flight.first.0;
+            self.counters.committed_len += u64::from(flight.len);
+            if let Some(since_us) = flight.since_us {
+                self.counters.commit.record(mono_us.saturating_sub(since_us));
+            }
             self.writer.attest_at = Some(mono_us + ATTEST_AFTER_US);
         }
         let segments = &mut self.segments;
@@ -178,6 +186,7 @@ impl Log {
         ops: &mut Vec<DiskOp>,
         events: &mut Vec<LogEvent>,
     ) {
+        self.counters.commit_failures += 1;
         for entry in &flight.entries {
             self.index.refused(entry.inbox, entry.id);
         }

@@ -207,6 +207,11 @@ impl Index {
         self.find(inbox).map_or(Id::NONE, |entry| entry.floor)
     }
 
+    /// Inboxes that have a message, durable or on its way.
+    pub(crate) fn inbox_count(&self) -> u64 {
+        (self.inboxes.len() - self.free.len()) as u64
+    }
+
     /// Oldest, newest, count; the first and the last are bounds while the oldest group is released in part.
     pub(crate) fn span(&self, inbox: InboxNo) -> Option<(Id, Id, u32)> {
         let entry = self.find(inbox)?;

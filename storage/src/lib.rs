@@ -9,9 +9,11 @@ mod batch;
 mod chain;
 mod codec;
 mod commit;
+mod counters;
 pub mod disk;
 pub mod event;
 mod fault;
+mod histogram;
 mod index;
 mod layout;
 pub mod log;
@@ -33,9 +35,11 @@ mod superblock;
 mod trail;
 mod writer;
 
+pub use counters::{LogCounters, LogStatus};
 pub use disk::{DiskData, DiskDone, DiskError, DiskOp, DiskOpKind, File, Generation, OpId};
 pub use event::{AppendError, LogEvent, LogState, Place};
 #[cfg(feature = "planted")]
 pub use fault::Fault;
+pub use histogram::Histogram;
 pub use log::{Log, LogConfig};
 pub use record::{InboxNo, Lsn, Message, Record, StoreId, StoredMessage};

@@ -3,6 +3,7 @@
 use wire::Id;
 
 use crate::batch::BATCH_HEADER_LEN;
+use crate::counters::{LogCounters, LogStatus};
 use crate::disk::{DiskDone, DiskOp, DiskOpKind};
 use crate::event::{AppendError, LogEvent, LogState, Place};
 use crate::fault::Faults;
@@ -49,6 +50,7 @@ pub struct Log {
     pub(crate) segments: Segments,
     pub(crate) index: Index,
     pub(crate) reads: Reads,
+    pub(crate) counters: LogCounters,
     pub(crate) faults: Faults,
 }
 
@@ -70,6 +72,7 @@ impl Log {
             segments: Segments::default(),
             index: Index::default(),
             reads: Reads::default(),
+            counters: LogCounters::default(),
             faults: Faults::default(),
             config,
         }
@@ -83,6 +86,7 @@ impl Log {
 
     /// Takes a completion. `mono_us` is a clock that never goes back.
     pub fn on_done(&mut self, mono_us: u64, done: DiskDone, ops: &mut Vec<DiskOp>, events: &mut Vec<LogEvent>) {
+        self.queue.note_time(mono_us);
         let failure = done.result.as_ref().err().copied();
         match self.ops.done(done.id) {
             Purpose::Recovery => self.on_recovery(done.result, ops, events),
@@ -193,6 +197,26 @@ impl Log {
     /// What the log can do now.
     pub fn state(&self) -> LogState {
         self.state
+    }
+
+    /// What was counted so far.
+    pub fn counters(&self) -> &LogCounters {
+        &self.counters
+    }
+
+    /// How it stands. Cost: a look at each segment.
+    pub fn status(&self) -> LogStatus {
+        let (segment_count, file_len, used_len) = self.segments.totals();
+        let spare_count = self.segments.spare_count();
+        LogStatus {
+            state: self.state,
+            segment_count,
+            spare_count,
+            file_len: file_len + spare_count * u64::from(self.config.segment_len),
+            used_len,
+            queue_len: self.queue.len() as u64,
+            inbox_count: self.index.inbox_count(),
+        }
     }
 
     pub(crate) fn set_state(&mut self, state: LogState, events: &mut Vec<LogEvent>) {

@@ -34,6 +34,8 @@ pub(crate) struct Waiting {
     pub(crate) entries: Vec<Entry>,
     /// Whether something in it is worth a sync: anything but cursors.
     pub(crate) is_urgent: bool,
+    /// When it was begun, as soon as somebody has said what time it is.
+    pub(crate) since_us: Option<u64>,
 }
 
 /// The commit queue. What is in it was given a number and nothing else yet.
@@ -58,7 +60,8 @@ impl Queue {
         if self.opens_batch(record_len) {
             let bytes = vec![0; BATCH_HEADER_LEN];
             self.len += BATCH_HEADER_LEN;
-            self.batches.push_back(Waiting { bytes, first: lsn, count: 0, entries: Vec::new(), is_urgent: false });
+            let (count, entries) = (0, Vec::new());
+            self.batches.push_back(Waiting { bytes, first: lsn, count, entries, is_urgent: false, since_us: None });
             self.is_cut = false;
         }
         let batch = self.batches.back_mut().expect("there is one, or it was just made");
@@ -97,6 +100,13 @@ impl Queue {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Waiting> {
         self.batches.iter()
+    }
+
+    /// It is that late: batches begun since the last call were begun now.
+    pub(crate) fn note_time(&mut self, mono_us: u64) {
+        for batch in self.batches.iter_mut().rev().take_while(|batch| batch.since_us.is_none()) {
+            batch.since_us = Some(mono_us);
+        }
     }
 
     /// Takes out everything from the batch at `index` on.

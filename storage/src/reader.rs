@@ -202,6 +202,7 @@ impl Log {
             }
             self.reads.trails.insert(job.inbox, job.trail);
         }
+        self.counters.read_failures += u64::from(error.is_some());
         events.push(LogEvent::Read { token, entries: job.entries, error });
         self.unpin(job.group.generation, ops, events);
     }

@@ -96,6 +96,18 @@ impl Segments {
         self.table.iter().next_back().map(|(generation, segment)| (*generation, segment))
     }
 
+    /// How many there are, the bytes of their files, and of these those up to where they are durable.
+    pub(crate) fn totals(&self) -> (u64, u64, u64) {
+        self.table.values().fold((0, 0, 0), |(count, len, used), segment| {
+            (count + 1, len + u64::from(segment.len), used + u64::from(segment.end))
+        })
+    }
+
+    /// Files that wait to become one.
+    pub(crate) fn spare_count(&self) -> u64 {
+        self.spares.len() as u64
+    }
+
     /// One more or one less group in a segment.
     pub(crate) fn count_group(&mut self, generation: Generation, change: i64) {
         let segment = self.table.get_mut(&generation).expect("a group lies in a segment that is kept");

@@ -45,6 +45,10 @@ pub(crate) struct Flight {
     /// The one after its last.
     pub(crate) next: Lsn,
     pub(crate) entries: Vec<Entry>,
+    /// Bytes of its batch.
+    pub(crate) len: u32,
+    /// When its first record was queued.
+    pub(crate) since_us: Option<u64>,
 }
 
 /// The state of writing.

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that meets an error fails")]
 
 mod commit;
+mod counters;
 mod errors;
 mod fixture;
 mod owner;
