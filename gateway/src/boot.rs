@@ -13,7 +13,7 @@ use gateway_core::ShardConfig;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::auth::Verifier;
-use crate::config::{Config, Login};
+use crate::config::Config;
 use crate::cpu;
 use crate::error::Error;
 use crate::mesh::{Letter, Mesh};
@@ -34,17 +34,19 @@ pub(crate) fn serve(config: &Config) -> Result<(), Error> {
     let cpus: Arc<[usize]> = cpu::allowed().map_err(Error::system("ask which CPUs are allowed"))?.into();
     let store = Store::open(&config.data_dir, config.shards, default_shard_count(cpus.len()))?;
     let shard_count = store.identity().shard_count;
-    let verifier = match &config.login {
-        Login::Dev => Verifier::from_dev_key(&config.data_dir)?,
-        Login::TokenKey(path) => Verifier::from_public_key(path)?,
+    let verifier = match &config.login.token_key {
+        _ if config.login.dev => Verifier::from_dev_key(&config.data_dir)?,
+        Some(path) => Verifier::from_public_key(path)?,
+        None => Verifier::without_key(),
     };
     let budget = descriptor_budget(shard_count)?;
-    let (listeners, address) = listen(config.listen, shard_count, LISTEN_PATIENCE)?;
+    let tcp = config.listen.tcp.ok_or_else(|| Error::Setting("listen.tcp: needs an address".to_owned()))?;
+    let (listeners, address) = listen(tcp, shard_count, LISTEN_PATIENCE)?;
     let (sender, reports) = unbounded();
     signals::watch(sender.clone()).map_err(Error::system("watch for signals"))?;
     let mesh = Mesh::new(shard_count);
     let shards = Shards { mesh, reports, threads: Vec::new() };
-    shards.start(config, &store, &cpus, &verifier, &budget, &sender)?.serve(listeners, address)
+    shards.start(config, &store, &cpus, &verifier, &budget, &sender)?.serve(listeners, address, config.drain.deadline)
 }
 
 /// The running shards, seen from the main thread.
@@ -79,9 +81,7 @@ impl Shards {
         // More shards than CPUs share them, one after the other.
         for (shard, cpu) in (0..identity.shard_count).zip(cpus.iter().cycle()) {
             let mut shard_config = ShardConfig::new(shard, identity.shard_count, identity.id, identity.key);
-            shard_config.heartbeat_s = config.heartbeat_s;
-            shard_config.payload_len_max = config.payload_len_max;
-            shard_config.unknown_recipients = config.unknown_recipients;
+            configure(&mut shard_config, config);
             let setup = Setup {
                 config: shard_config,
                 cpu: *cpu,
@@ -101,7 +101,7 @@ impl Shards {
         Ok(self)
     }
 
-    fn serve(self, listeners: Vec<OwnedFd>, address: SocketAddr) -> Result<(), Error> {
+    fn serve(self, listeners: Vec<OwnedFd>, address: SocketAddr, drain_deadline: Duration) -> Result<(), Error> {
         if self.wait(&Report::Ready, None)? == Waited::Signal {
             // Nobody was served yet; a recovery that is cut begins again at the next start.
             return Ok(());
@@ -114,7 +114,7 @@ impl Shards {
             tell(format_args!("draining"));
         }
         self.tell_all(|| Letter::Drain);
-        if let Waited::TimeOut(missing) = self.wait(&Report::Drained, Some(DRAIN_TIMEOUT))? {
+        if let Waited::TimeOut(missing) = self.wait(&Report::Drained, Some(drain_deadline))? {
             return Err(Error::DrainTimeout(missing));
         }
         // Only now: until the last one has drained, it may need an answer from the others.
@@ -161,6 +161,17 @@ impl Shards {
     }
 }
 
+/// What the operator decides about a shard.
+fn configure(shard: &mut ShardConfig, config: &Config) {
+    let millis = |duration: Duration| u32::try_from(duration.as_millis()).expect("an hour at most");
+    shard.heartbeat_s = config.session.heartbeat_s;
+    shard.payload_len_max = config.session.payload_len_max;
+    shard.unknown_recipients = config.messages.unknown_recipients;
+    shard.inbox_count_max = config.messages.inbox_count_max;
+    shard.drain_slot_start_ms = millis(config.drain.slot_start);
+    shard.drain_slot_len_ms = millis(config.drain.slot_len);
+}
+
 /// The one line on standard output.
 fn announce(address: SocketAddr, shard_count: usize) {
     let mut stdout = io::stdout().lock();
@@ -200,8 +211,6 @@ fn descriptor_budget(shard_count: u16) -> Result<Arc<DescriptorBudget>, Error> {
 
 /// How long an address in use is tried again: what the kernel takes to clear away a gateway that was killed under load, and more.
 const LISTEN_PATIENCE: Duration = Duration::from_secs(3);
-/// How long a drain may take before the process gives up.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longer than a closing connection lingers.
 const END_TIMEOUT: Duration = Duration::from_secs(3);
 /// Descriptors of a shard: 12 files that stay open, 8 that are being read, some that are written, made or closed at the moment;

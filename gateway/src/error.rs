@@ -17,14 +17,9 @@ pub(crate) enum Error {
         /// What the system said.
         cause: io::Error,
     },
-    /// The configuration file is not one.
-    #[error("{path}: {message}")]
-    Config {
-        /// Which file.
-        path: PathBuf,
-        /// What and where, by line.
-        message: String,
-    },
+    /// What the operator set cannot be used: all of it that cannot, a line each.
+    #[error("{0}")]
+    Config(crate::config::Mistakes),
     /// A value that cannot be used.
     #[error("{0}")]
     Setting(String),

@@ -389,7 +389,7 @@ fn a_body_too_long_to_deliver_is_refused_and_the_session_goes_on() {
 
 #[test]
 fn strangers_are_refused_where_the_policy_says_so() {
-    let gateway = Setup::new().config("unknown_recipients = 'refuse'").start();
+    let gateway = Setup::new().config("messages.unknown_recipients = 'refuse'").start();
     let keys = gateway.keys();
     let mut alice = Conn::login(gateway.addr(), &HelloSpec::new("alice", &keys.token("alice")));
     let bytes = alice.send_bytes(1, 0, "nobody", b"x");
@@ -405,7 +405,7 @@ fn strangers_are_refused_where_the_policy_says_so() {
 
 #[test]
 fn the_sdk_tells_a_refusal_and_goes_on() {
-    let gateway = Setup::new().config("unknown_recipients = 'refuse'").start();
+    let gateway = Setup::new().config("messages.unknown_recipients = 'refuse'").start();
     let mut people = [Person::new("alice", &gateway.keys().token("alice"), gateway.addr())];
     people[0].send("nobody", "to nobody");
     people[0].send("alice", "to herself");

@@ -74,7 +74,7 @@ pub(crate) fn run(args: ChatArgs) -> anyhow::Result<()> {
     let user = Name::parse_user(args.user.as_bytes()).context("--user")?;
     let device = Device::parse(args.device.as_bytes()).context("--device")?;
     let to = args.to.as_deref().map(|to| Name::parse(to.as_bytes())).transpose().context("--to")?;
-    let server = args.server.unwrap_or_else(|| DEFAULT_LISTEN.to_string());
+    let server = args.server.unwrap_or_else(|| DEFAULT_LISTEN.to_owned());
     let tokens = Tokens::choose(args.token, args.data_dir)?;
     let path = store_path(args.store, &tokens, &server, user, device)?;
     let sync = if args.sync { Sync::Each } else { Sync::Lazy };

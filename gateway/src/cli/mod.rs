@@ -2,6 +2,7 @@
 
 mod chat;
 mod serve;
+mod settings;
 mod token;
 
 use std::process::ExitCode;

@@ -109,8 +109,10 @@ impl Setup {
         if let Some(shards) = self.shards {
             command.arg("--shards").arg(shards.to_string());
         }
-        if !self.args.iter().any(|arg| arg == "--listen") {
-            command.args(["--listen", "127.0.0.1:0"]);
+        for flag in ["--listen", "--admin-listen"] {
+            if !self.args.iter().any(|arg| arg == flag) {
+                command.args([flag, "127.0.0.1:0"]);
+            }
         }
         command.args(&self.args);
         command
