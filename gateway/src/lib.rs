@@ -10,6 +10,7 @@
 
 pub mod cli;
 
+pub(crate) mod admin;
 pub(crate) mod auth;
 pub(crate) mod bell;
 pub(crate) mod boot;

@@ -1,5 +1,7 @@
 //! The command line: what `shardwire` is asked to do.
 
+#[cfg_attr(not(test), expect(dead_code, reason = "for the commands that ask a running gateway"))]
+pub(crate) mod admin_client;
 mod chat;
 mod serve;
 mod settings;
