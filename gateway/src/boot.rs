@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use gateway_core::ShardConfig;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tracing::{info, warn};
 
 use crate::auth::Verifier;
 use crate::config::Config;
@@ -22,14 +23,14 @@ use crate::reactor::{DescriptorBudget, listen};
 use crate::shard_loop::{self, Report, Setup};
 use crate::signals;
 use crate::store::{SHARD_COUNT_MAX, Store};
-use crate::tell::tell;
+use crate::telemetry;
 
 /// Serves until a signal comes, then drains.
 ///
 /// # Errors
 /// What keeps the gateway from serving, or from ending well.
 pub(crate) fn serve(config: &Config) -> Result<(), Error> {
-    end_the_process_on_panic();
+    telemetry::start(&config.log)?;
     Ring::new().map_err(|error| Error::NoRing(ring::explain(&error)))?;
     let cpus: Arc<[usize]> = cpu::allowed().map_err(Error::system("ask which CPUs are allowed"))?.into();
     let store = Store::open(&config.data_dir, config.shards, default_shard_count(cpus.len()))?;
@@ -46,7 +47,14 @@ pub(crate) fn serve(config: &Config) -> Result<(), Error> {
     signals::watch(sender.clone()).map_err(Error::system("watch for signals"))?;
     let mesh = Mesh::new(shard_count);
     let shards = Shards { mesh, reports, threads: Vec::new() };
-    shards.start(config, &store, &cpus, &verifier, &budget, &sender)?.serve(listeners, address, config.drain.deadline)
+    shards.start(config, &store, &cpus, &verifier, &budget, &sender)?.serve(
+        listeners,
+        address,
+        config.drain.deadline,
+    )?;
+    info!(dropped_lines = telemetry::dropped_lines(), "ended");
+    telemetry::flush();
+    Ok(())
 }
 
 /// The running shards, seen from the main thread.
@@ -109,9 +117,10 @@ impl Shards {
         for (shard, listener) in (0..).zip(listeners) {
             self.mesh.send_letter(shard, Letter::Serve(listener));
         }
+        info!(version = env!("CARGO_PKG_VERSION"), tcp = %address, shards = self.threads.len(), "serving");
         announce(address, self.threads.len());
         if self.wait(&Report::Drained, None)? == Waited::Signal {
-            tell(format_args!("draining"));
+            info!("draining");
         }
         self.tell_all(|| Letter::Drain);
         if let Waited::TimeOut(missing) = self.wait(&Report::Drained, Some(drain_deadline))? {
@@ -121,7 +130,7 @@ impl Shards {
         self.tell_all(|| Letter::Stop);
         // Those who do not take their last bytes are cut off by the reactor, which is what this waits for at most.
         if let Waited::TimeOut(missing) = self.wait(&Report::Ended, Some(END_TIMEOUT))? {
-            tell(format_args!("drained, but {missing} shards do not end: ending without them, nothing is lost by it"));
+            warn!(missing, "drained, but so many shards do not end: ending without them, nothing is lost by it");
             return Ok(());
         }
         for thread in self.threads {
@@ -177,15 +186,6 @@ fn announce(address: SocketAddr, shard_count: usize) {
     let mut stdout = io::stdout().lock();
     // Who closed our standard output does not want to know.
     let _ = writeln!(stdout, "ready tcp={address} shards={shard_count}").and_then(|()| stdout.flush());
-}
-
-/// What is our own mistake must not go on with half of the shards.
-fn end_the_process_on_panic() {
-    let print = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
-        print(info);
-        std::process::abort();
-    }));
 }
 
 fn default_shard_count(cpu_count: usize) -> u16 {

@@ -27,4 +27,5 @@ pub(crate) mod reactor;
 pub(crate) mod shard_loop;
 pub(crate) mod signals;
 pub(crate) mod store;
+pub(crate) mod telemetry;
 pub(crate) mod tell;

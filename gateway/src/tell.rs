@@ -1,14 +1,20 @@
-//! What the operator is told, on standard error.
+//! What the operator is told in plain words: why a command, or the gateway, did not do what it was asked to.
 
 use std::fmt;
 use std::io::{self, Write};
 
-/// Tells the operator one line. Standard error may be closed, broken or full (the reader of a pipe is gone, the disk that holds
-/// the file has no room): then nobody is told, and nothing else happens. `eprintln!` would panic, and a panic ends the process.
-///
-/// Waits for whoever reads a pipe that is full, on a shard's thread too: so only rare things are told.
+use crate::telemetry;
+
+/// Tells the operator why it ends. Where a log is kept, this is its last line, and waited for; elsewhere it goes to standard error as
+/// it is. That may be closed or broken (the reader of a pipe is gone, the disk that holds the file has no room): then nobody is
+/// told, and nothing else happens. `eprintln!` would panic.
 pub(crate) fn tell(text: fmt::Arguments<'_>) {
-    let _ = writeln!(io::stderr().lock(), "shardwire: {text}");
+    if telemetry::is_running() {
+        tracing::error!("{text}");
+        telemetry::flush();
+    } else {
+        let _ = writeln!(io::stderr().lock(), "shardwire: {text}");
+    }
 }
 
 #[cfg(test)]
