@@ -1,6 +1,6 @@
 //! Alice and Bob, who are online on the same shard.
 
-use gateway_core::{ConnId, Input, Login, Now, Output, Outputs, Shard, ShardConfig};
+use gateway_core::{ConnId, Grant, Input, Login, Now, Output, Outputs, Shard, ShardConfig};
 use storage::StoreId;
 use wire::frame::{Credit, Deliver, DeliverAck};
 use wire::{Counter, Cut, Device, Frame, Id, Incarnation};
@@ -69,6 +69,7 @@ impl TwoPeople {
             credit: Credit { entries: 256, bytes: 1 << 20 },
             version: 1,
             features: 0,
+            grant: Grant::default(),
         };
         self.handle(Input::Adopt { conn, login: Box::new(login) });
         self.end_turn();

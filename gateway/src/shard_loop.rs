@@ -5,6 +5,7 @@
 //! through the runtime, on the eventfd that the reactor's ring rings, when a turn found nothing.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::future::{Future, poll_fn};
 use std::path::PathBuf;
 use std::pin::pin;
@@ -13,10 +14,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam::channel::Sender;
-use gateway_core::{ConnId, Credential, Envelope, Input, Notice, Now, Output, Outputs, Shard, ShardConfig, ShardIndex};
-use tracing::warn;
+use gateway_core::{
+    AccountKind, ConnId, Credential, Envelope, Grant, Input, Notice, Now, Output, Outputs, Refusal, Shard, ShardConfig,
+    ShardIndex,
+};
 use wire::limits::HELLO_PAYLOAD_LEN_MAX;
-use wire::{Frame, NameBuf};
+use wire::{Code, Frame, NameBuf};
 
 use crate::auth::{CHECK_TIME_PER_TURN, Verifier};
 use crate::bell::Bell;
@@ -28,6 +31,7 @@ use crate::mesh::{Letter, MeshEnd, Wake};
 use crate::notice;
 use crate::pacer::Pacer;
 use crate::reactor::{DescriptorBudget, Event, Net, Reactor, ring};
+use crate::tell::tell;
 
 /// What a shard's thread is given.
 pub(crate) struct Setup {
@@ -69,7 +73,7 @@ pub(crate) fn run(setup: Setup) {
     let (shard, reports) = (setup.config.shard.0, setup.reports.clone());
     if let Err(error) = cpu::pin(&[setup.cpu]) {
         // It works without, only slower.
-        warn!(shard, cpu = setup.cpu, %error, "cannot stay on one CPU");
+        say(shard, format_args!("cannot stay on CPU {}: {error}", setup.cpu));
     }
     let report = match drive_in_runtime(setup) {
         Ok(()) => Report::Ended,
@@ -96,6 +100,8 @@ struct ShardLoop {
     verifier: Verifier,
     /// Credentials to be checked, oldest first. At most one for each connection.
     checks: VecDeque<(ConnId, NameBuf, Credential)>,
+    /// What ACCOUNT is answered.
+    account_answers: VecDeque<(ConnId, u32, Result<Box<[u8]>, Refusal>)>,
     payload_len_max: u32,
     index: u16,
     reports: Sender<Report>,
@@ -153,6 +159,7 @@ async fn drive(setup: Setup, pacer: Rc<Pacer>) -> Result<(), Error> {
         leaving: Leaving::default(),
         verifier: setup.verifier,
         checks: VecDeque::new(),
+        account_answers: VecDeque::new(),
         reports: setup.reports,
         is_stopping: false,
         failure: None,
@@ -287,6 +294,9 @@ impl ShardLoop {
             self.handle(net, Input::Disk(done));
         }
         self.check_credentials(net);
+        while let Some((conn, request, result)) = self.account_answers.pop_front() {
+            self.handle(net, Input::AccountDone { conn, request, result });
+        }
         if self.shard.next_deadline().is_some_and(|at| at <= self.now.mono_us) {
             self.handle(net, Input::Tick);
         }
@@ -310,7 +320,8 @@ impl ShardLoop {
                 self.handle(net, Input::Closed { conn });
                 continue;
             }
-            let verdict = self.verifier.verify(&user, &credential);
+            let grant = Grant { proven_us: self.now.wall_us, ..Grant::default() };
+            let verdict = self.verifier.verify(&user, &credential).map(|()| grant).map_err(Refusal::from);
             self.handle(net, Input::Authenticated { conn, verdict });
             if begin.elapsed() >= CHECK_TIME_PER_TURN {
                 break;
@@ -345,10 +356,18 @@ impl ShardLoop {
                     let frames = outputs.bytes.get(start as usize..).and_then(|bytes| bytes.get(..len as usize));
                     net.write(conn, frames.expect("a write points into the bytes beside it"));
                 }
-                Output::Authenticate { conn, user, credential } => {
+                Output::Authenticate { conn, user, device: _, credential } => {
                     net.pause(conn);
                     self.checks.push_back((conn, user, credential));
                 }
+                Output::Account { conn, request } => {
+                    let code = match request.kind {
+                        AccountKind::Register { .. } => Code::RegistrationClosed,
+                        _ => Code::Unsupported,
+                    };
+                    self.account_answers.push_back((conn, request.request, Err(code.into())));
+                }
+                Output::Purged { .. } => {}
                 Output::Handoff { conn, to, login } => {
                     if net.release(conn) {
                         self.leaving.add(conn, to, login);
@@ -372,7 +391,11 @@ impl ShardLoop {
         let shard = self.index;
         match notice {
             Notice::Unusable(reason) => self.failure = Some(Error::Unusable { shard, reason }),
-            notice => notice::log(shard, &notice),
+            notice => {
+                if let Some(text) = notice::text(shard, &notice) {
+                    say(shard, format_args!("{text}"));
+                }
+            }
         }
     }
 
@@ -410,6 +433,11 @@ fn micros(duration: Duration) -> u64 {
 
 fn wake_by_ring(net: &mut Net, wake: &Wake) {
     net.wake(wake.ring_number, wake.shard.into());
+}
+
+/// For the operator.
+fn say(shard: u16, text: fmt::Arguments<'_>) {
+    tell(format_args!("shard {shard}: {text}"));
 }
 
 /// What a turn does before it sends, as [`Reactor::turn`] counts it: reads, or 8192 frames, or 4 MiB; some milliseconds at most.

@@ -61,8 +61,34 @@ pub enum Input<'a> {
     Authenticated {
         /// Which connection.
         conn: ConnId,
-        /// The code to close it with if the credential is not good.
-        verdict: Result<(), Code>,
+        /// What it proves, or why it does not.
+        verdict: Result<Grant, Refusal>,
+    },
+    /// The answer to [`Output::Account`]: what was asked for is done and durable, or refused and nothing was changed.
+    AccountDone {
+        /// Which connection.
+        conn: ConnId,
+        /// As it was asked.
+        request: u32,
+        /// Done: a fresh ticket for the session, empty for none (register has none). After a change of password it stands for a
+        /// proof given at `before_us` of the [`Input::Void`] that follows.
+        result: Result<Box<[u8]>, Refusal>,
+    },
+    /// Logins of a user that were proven before a moment are void. To the user's home, for each change of a password, each time an
+    /// account is disabled, enabled or deleted, and once after [`Output::Ready`] for each account whose moment may still
+    /// matter. The newest counts, also one that goes back. Lost or late: old logins stay good. Twice: changes nothing.
+    Void {
+        /// Whose.
+        user: NameBuf,
+        /// Logins proven before this are void; `u64::MAX`: all, until another `Void` says otherwise.
+        before_us: u64,
+        /// What the sessions that end by it are told.
+        code: Code,
+        /// The account is deleted: the user's devices are forgotten and the inbox is emptied. [`Output::Purged`] answers; until then
+        /// nobody else may have the name, and after a restart it is to be said again.
+        purge: bool,
+        /// The session that changed the password: it stays, with `before_us` for its proof.
+        except: Option<ConnId>,
     },
     /// A connection that logged in was handed to this shard, its user's home. The shell does not read from it until
     /// [`Output::ResumeRead`]; then bytes that came together with HELLO come first.
@@ -125,8 +151,22 @@ pub enum Output {
         conn: ConnId,
         /// Who it says it is.
         user: NameBuf,
+        /// On which device: what a ticket must be of, and a fresh one is for.
+        device: DeviceBuf,
         /// With what proof.
         credential: Credential,
+    },
+    /// Do something to an account; [`Input::AccountDone`] answers, at any later time.
+    Account {
+        /// Which connection; reading from it is paused until the answer.
+        conn: ConnId,
+        /// What is asked for.
+        request: AccountRequest,
+    },
+    /// What a deleted account left is gone, durably: the name is free.
+    Purged {
+        /// Whose it was.
+        user: NameBuf,
     },
     /// Move the connection, with every byte read but not handed in, to the user's home (perhaps this shard): it arrives
     /// there as [`Input::Adopt`]. This shard has forgotten it.
@@ -226,6 +266,104 @@ pub struct Login {
     pub version: u16,
     /// Bits both know.
     pub features: u64,
+    /// What the credential proved.
+    pub grant: Grant,
+}
+
+/// A credential was good.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Grant {
+    /// When the proof was given, in microseconds since 1970, on the clock that [`Input::Void`] is counted on. A password or a
+    /// token: a moment before it was looked at. A ticket: what it says, so what it was sealed with; a ticket that is given for
+    /// a ticket carries that on, or a login that was void could be renewed past the moment that voids it.
+    pub proven_us: u64,
+    /// Whether the proof was a ticket: those are good for registered devices only.
+    pub by_ticket: bool,
+    /// A fresh ticket for WELCOME, empty for none.
+    pub ticket: Box<[u8]>,
+}
+
+impl fmt::Debug for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Grant { proven_us, by_ticket, ticket } = self;
+        write!(f, "Grant {{ proven_us: {proven_us}, by_ticket: {by_ticket}, ticket: {} bytes }}", ticket.len())
+    }
+}
+
+/// Why not, and when to try again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    /// What the client is told.
+    pub code: Code,
+    /// With a code of [`wire::code::Retry::Slot`]: not before so many milliseconds are over. 0 when that does not matter.
+    pub retry_ms: u32,
+}
+
+impl From<Code> for Refusal {
+    fn from(code: Code) -> Refusal {
+        Refusal { code, retry_ms: 0 }
+    }
+}
+
+/// What ACCOUNT asked for. `Debug` does not show the passwords.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountRequest {
+    /// The client's number for it.
+    pub request: u32,
+    /// What.
+    pub kind: AccountKind,
+    /// The session's device: what the fresh ticket is for. None before HELLO.
+    pub device: Option<DeviceBuf>,
+}
+
+/// What ACCOUNT can ask for. Passwords are as the client sent them, up to 1,024 bytes.
+#[derive(Clone, PartialEq, Eq)]
+pub enum AccountKind {
+    /// Make an account.
+    Register {
+        /// Its name.
+        user: NameBuf,
+        /// Its password.
+        password: Box<str>,
+    },
+    /// Give the session's account another password.
+    ChangePassword {
+        /// Whose.
+        user: NameBuf,
+        /// The present one, to be checked.
+        password: Box<str>,
+        /// The new one.
+        new_password: Box<str>,
+    },
+    /// Delete the session's account.
+    Delete {
+        /// Whose.
+        user: NameBuf,
+        /// The present password, to be checked.
+        password: Box<str>,
+    },
+}
+
+impl AccountKind {
+    /// Whose account.
+    pub fn user(&self) -> &NameBuf {
+        match self {
+            AccountKind::Register { user, .. }
+            | AccountKind::ChangePassword { user, .. }
+            | AccountKind::Delete { user, .. } => user,
+        }
+    }
+}
+
+impl fmt::Debug for AccountKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self {
+            AccountKind::Register { .. } => "Register",
+            AccountKind::ChangePassword { .. } => "ChangePassword",
+            AccountKind::Delete { .. } => "Delete",
+        };
+        write!(f, "{name}({}, ..)", self.user())
+    }
 }
 
 /// A credential that owns its secret. `Debug` does not show it.

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod account;
 mod catch_up;
 pub mod config;
 pub mod counters;
@@ -30,11 +31,15 @@ pub mod shard;
 mod spill;
 mod state_records;
 mod user;
+mod void;
 
 pub use config::{ShardConfig, UnknownRecipients};
 pub use counters::Counters;
 pub use envelope::{Envelope, LaneClass};
-pub use event::{ConnId, Credential, Input, Login, Notice, Now, Output, Outputs, ShardIndex};
+pub use event::{
+    AccountKind, AccountRequest, ConnId, Credential, Grant, Input, Login, Notice, Now, Output, Outputs, Refusal,
+    ShardIndex,
+};
 #[cfg(feature = "planted")]
 pub use fault::Fault;
 pub use shard::{Shard, home};

@@ -6,7 +6,7 @@ use wire::{Code, DeviceNo, Frame, Id};
 
 use crate::device::Phase;
 use crate::envelope::UserRef;
-use crate::event::{ConnId, Credential, Login, Now, Output, Outputs};
+use crate::event::{ConnId, Credential, Grant, Login, Now, Output, Outputs, Refusal};
 use crate::outbox::{write, write_goaway};
 use crate::session::{Session, State};
 use crate::shard::{Shard, home};
@@ -55,27 +55,37 @@ impl Shard {
             credit: hello.credit,
             version: VERSION,
             features: 0,
+            grant: Grant::default(),
         });
-        let user = login.user.clone();
+        let (user, device) = (login.user.clone(), login.device.clone());
         if let Some(session) = self.sessions.get_mut(conn) {
+            session.heard_us = now.mono_us;
             session.state = State::Authenticating(login);
         }
         self.update_reading(now, conn, out);
-        out.list.push(Output::Authenticate { conn, user, credential });
+        out.list.push(Output::Authenticate { conn, user, device, credential });
     }
 
     /// The credential was checked: the connection goes home.
-    pub(crate) fn on_authenticated(&mut self, now: Now, conn: ConnId, verdict: Result<(), Code>, out: &mut Outputs) {
+    pub(crate) fn on_authenticated(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        verdict: Result<Grant, Refusal>,
+        out: &mut Outputs,
+    ) {
         let Some(session) = self.sessions.get(conn) else {
             return;
         };
         if !matches!(session.state, State::Authenticating(_)) {
             return;
         }
-        if let Err(code) = verdict {
-            return self.close(now, conn, code, out);
-        }
-        if let Some(Session { state: State::Authenticating(login), .. }) = self.sessions.remove(conn).map(|s| *s) {
+        let grant = match verdict {
+            Ok(grant) => grant,
+            Err(refusal) => return self.close_for(now, conn, refusal, out),
+        };
+        if let Some(Session { state: State::Authenticating(mut login), .. }) = self.sessions.remove(conn).map(|s| *s) {
+            login.grant = grant;
             let to = home(&self.config.key, self.config.shard_count, &login.user);
             out.list.push(Output::Handoff { conn, to, login });
         }
@@ -92,6 +102,9 @@ impl Shard {
             return write_goaway(out, conn, self.drain_goaway());
         }
         let user = self.users.intern(login.user.as_name());
+        if let Some(code) = self.users.get(user).is_void(&login.grant) {
+            return write_goaway(out, conn, GoAway::of(code));
+        }
         let known = self.users.get_mut(user).device_named(login.device.as_device());
         if let Some(session) = known.as_ref().and_then(|device| device.session) {
             self.close(now, session, Code::Replaced, out);
@@ -111,10 +124,12 @@ impl Shard {
         let device_no = device.no;
         if device.phase == Phase::Registering {
             device.session = Some(conn);
+            let grant = login.grant.clone();
             let session = Session::new(conn, State::Registering(login, user, device_no), now.mono_us);
-            return self.add_session(now, session);
+            return self.add_session(now, session.proven(&grant));
         }
-        self.add_session(now, Session::new(conn, State::Ready(user, device_no), now.mono_us));
+        let session = Session::new(conn, State::Ready(user, device_no), now.mono_us);
+        self.add_session(now, session.proven(&login.grant));
         self.welcome(now, conn, user, device_no, &login, out);
     }
 
@@ -146,8 +161,9 @@ impl Shard {
             payload_len_max: self.config.payload_len_max,
             in_flight_max: u16::try_from(IN_FLIGHT_MAX).expect("64"),
             stored_is_synced: true,
-            ticket: &[],
+            ticket: &login.grant.ticket,
             server_time_us: now.wall_us,
+            store: &self.config.store.0,
         };
         write(out, conn, &Frame::Welcome(welcome));
         self.update_reading(now, conn, out);
@@ -170,6 +186,18 @@ impl Shard {
         if forget {
             self.forget(user, device_no);
         }
+    }
+
+    /// Ends a session that is refused; whoever may come back is told when.
+    fn close_for(&mut self, now: Now, conn: ConnId, refusal: Refusal, out: &mut Outputs) {
+        if refusal.retry_ms == 0 {
+            return self.close(now, conn, refusal.code, out);
+        }
+        // Spread: those who were refused together do not come back together.
+        let (slot_start_ms, slot_len_ms) = (refusal.retry_ms, refusal.retry_ms / 2);
+        self.counters.closed += 1;
+        write_goaway(out, conn, GoAway { slot_start_ms, slot_len_ms, ..GoAway::of(refusal.code) });
+        self.end_session(now, conn);
     }
 
     /// Ends a session with a code.

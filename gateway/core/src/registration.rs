@@ -60,7 +60,9 @@ impl Shard {
         user.devices.push(device);
         self.state_records.insert((lsn, user_ref, device_no));
         self.commits.push_back((lsn, Commit::Register(user_ref, device_no)));
-        self.add_session(now, Session::new(conn, State::Registering(login, user_ref, device_no), now.mono_us));
+        let grant = login.grant.clone();
+        let session = Session::new(conn, State::Registering(login, user_ref, device_no), now.mono_us);
+        self.add_session(now, session.proven(&grant));
     }
 
     /// A registration is durable: the devices of the same name that it replaces are gone, and whoever waits is welcome.

@@ -9,8 +9,16 @@ use crate::event::{ConnId, Login, ShardIndex};
 /// Where a session is in its life.
 #[derive(Debug)]
 pub(crate) enum State {
-    /// HELLO is expected.
-    Opened,
+    /// HELLO is expected, or an ACCOUNT that makes one.
+    Opened {
+        /// Accounts asked for on this connection.
+        register_count: u8,
+    },
+    /// ACCOUNT came and is not answered; then HELLO is expected again.
+    MakingAccount {
+        /// As in `Opened`.
+        register_count: u8,
+    },
     /// Its credential is being checked.
     Authenticating(Box<Login>),
     /// At home, its device's registration not yet durable.
@@ -37,6 +45,10 @@ pub(crate) struct Session {
     pub(crate) is_blocked: bool,
     /// The shell was told not to read.
     pub(crate) is_paused: bool,
+    /// ACCOUNT came in the session and is not answered.
+    pub(crate) awaits_account: bool,
+    /// When its login was proven.
+    pub(crate) proven_us: u64,
     pub(crate) stalled: Option<Box<Stalled>>,
     /// When its place on the wheel comes up; an entry that comes up before that is an older one.
     pub(crate) wheel_us: u64,
@@ -44,8 +56,17 @@ pub(crate) struct Session {
 
 impl Session {
     pub(crate) fn new(conn: ConnId, state: State, now_us: u64) -> Session {
-        let is_paused = !matches!(state, State::Opened);
-        Session { conn, state, heard_us: now_us, is_blocked: false, is_paused, stalled: None, wheel_us: u64::MAX }
+        Session {
+            conn,
+            is_paused: !matches!(state, State::Opened { .. }),
+            state,
+            heard_us: now_us,
+            is_blocked: false,
+            awaits_account: false,
+            proven_us: 0,
+            stalled: None,
+            wheel_us: u64::MAX,
+        }
     }
 
     /// Its user and device, once welcomed.
@@ -66,7 +87,10 @@ impl Session {
 
     /// Whether it should be read from.
     pub(crate) fn wants_reading(&self) -> bool {
-        matches!(self.state, State::Opened | State::Ready(..)) && !self.is_blocked && self.stalled.is_none()
+        matches!(self.state, State::Opened { .. } | State::Ready(..))
+            && !self.is_blocked
+            && !self.awaits_account
+            && self.stalled.is_none()
     }
 
     /// When it is closed if nothing moves, and with which code. While the gateway itself does not read, the peer's
@@ -74,9 +98,9 @@ impl Session {
     pub(crate) fn deadline(&self, heartbeat_s: u32) -> Option<(u64, Code)> {
         let heartbeat_us = u64::from(heartbeat_s) * 1_500_000 + 10_000_000;
         let (after_us, code) = match self.state {
-            State::Opened => (micros(HELLO_TIMEOUT), Code::HelloTimeout),
+            State::Opened { .. } => (micros(HELLO_TIMEOUT), Code::HelloTimeout),
             // Whoever waited so long has given up, or should: a storm of logins is not to be answered after it is over.
-            State::Authenticating(_) => (micros(HELLO_TIMEOUT), Code::Busy),
+            State::MakingAccount { .. } | State::Authenticating(_) => (micros(HELLO_TIMEOUT), Code::Busy),
             _ if self.is_blocked => (SLOW_READER_US, Code::SlowReader),
             State::Ready(..) if !self.is_paused => (heartbeat_us, Code::HeartbeatTimeout),
             _ => return None,

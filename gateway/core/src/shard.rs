@@ -135,6 +135,10 @@ impl Shard {
             Input::Broken { conn, error } => self.on_broken(now, conn, &error, out),
             Input::Heard { conn } => self.on_heard(now, conn),
             Input::Authenticated { conn, verdict } => self.on_authenticated(now, conn, verdict, out),
+            Input::AccountDone { conn, request, result } => self.on_account_done(now, conn, request, &result, out),
+            Input::Void { user, before_us, code, purge: _, except } => {
+                self.on_void(now, &user, before_us, code, except, out);
+            }
             Input::Adopt { conn, login } => self.on_adopt(now, conn, login, out),
             Input::Blocked { conn } => self.on_blocked(now, conn, out),
             Input::Sent { conn, left } => self.on_sent(now, conn, left, out),
@@ -196,7 +200,7 @@ impl Shard {
     }
 
     fn on_opened(&mut self, now: Now, conn: ConnId, out: &mut Outputs) {
-        self.add_session(now, Session::new(conn, State::Opened, now.mono_us));
+        self.add_session(now, Session::new(conn, State::Opened { register_count: 0 }, now.mono_us));
         if self.is_draining {
             self.close(now, conn, Code::Draining, out);
         }
@@ -206,19 +210,21 @@ impl Shard {
         let Some(session) = self.sessions.get_mut(conn) else {
             return;
         };
-        session.heard_us = now.mono_us;
         let Some((user, device_no)) = session.ready() else {
             return match (frame, &session.state) {
-                (Frame::Hello(hello), State::Opened) => self.on_hello(now, conn, &hello, out),
+                (Frame::Hello(hello), State::Opened { .. }) => self.on_hello(now, conn, &hello, out),
+                (Frame::Account(account), State::Opened { .. }) => self.on_register(now, conn, &account, out),
                 _ => self.close(now, conn, Code::OutOfState, out),
             };
         };
+        session.heard_us = now.mono_us;
         match frame {
             Frame::Ping(ping) => write(out, conn, &Frame::Pong(ping)),
             Frame::Send(send) => self.on_send(now, conn, user, device_no, &send, out),
             Frame::DeliverAck(ack) => self.on_deliver_ack(now, conn, user, device_no, ack.id, out),
             Frame::Credit(credit) => self.on_credit(now, user, device_no, credit, out),
             Frame::Logout(logout) => self.on_logout(now, conn, user, device_no, logout.forget, out),
+            Frame::Account(account) => self.on_account(now, conn, user, device_no, &account, out),
             Frame::Read(_) | Frame::Typing(_) | Frame::Presence(_) => {
                 crate::outbox::write_error(out, conn, Code::Unsupported, frame.frame_type());
             }

@@ -25,6 +25,8 @@ pub(crate) struct User {
     pub(crate) head: Id,
     /// The highest cursor any device ever had: where a new device starts.
     pub(crate) confirmed: Id,
+    /// Logins proven before this are void; `u64::MAX`: all of them.
+    pub(crate) valid_from_us: u64,
     pub(crate) window: Window,
     /// Entries of earlier runs, by identity.
     pub(crate) found: Option<Box<Found>>,
@@ -44,6 +46,7 @@ impl User {
             highest_record: None,
             head: Id::NONE,
             confirmed: Id::NONE,
+            valid_from_us: 0,
             window: Window::default(),
             found: None,
             spill_up_to: Id::NONE,

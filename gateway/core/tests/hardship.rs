@@ -151,6 +151,6 @@ fn a_login_that_is_not_checked_in_time_is_told_to_come_back() {
     assert!(house.seen(conn).is_empty());
     house.pass(2_500_000);
     assert_eq!(house.seen(conn), ["GOAWAY 304", "closed"]);
-    house.input(Input::Authenticated { conn, verdict: Ok(()) });
+    house.input(Input::Authenticated { conn, verdict: Ok(gateway_core::Grant::default()) });
     assert!(house.seen(conn).is_empty(), "too late, and harmless");
 }

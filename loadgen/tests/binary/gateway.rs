@@ -114,6 +114,7 @@ impl World {
             stored_is_synced: true,
             ticket: &[],
             server_time_us: 0,
+            store: &[],
         };
         write(&stream, &Frame::Welcome(welcome));
         for entry in &user.inbox {

@@ -62,6 +62,7 @@ impl Peer {
             stored_is_synced: true,
             ticket: &[],
             server_time_us: 0,
+            store: &[],
         }));
         peer
     }

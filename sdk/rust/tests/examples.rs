@@ -99,6 +99,7 @@ fn welcome() -> Welcome<'static> {
         stored_is_synced: false,
         ticket: &[],
         server_time_us: 0,
+        store: &[],
     }
 }
 

@@ -67,6 +67,7 @@ fn received(own: &str, deliveries: &[Deliver<'_>]) -> Vec<shardwire_sdk::Receive
             stored_is_synced: true,
             ticket: &[],
             server_time_us: 0,
+            store: &[],
         }),
         &mut bytes,
     );

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use gateway_core::{ConnId, Input, Notice, Output};
+use gateway_core::{ConnId, Grant, Input, Notice, Output};
 use storage::{DiskOpKind, File, LogState};
 use wire::deframer::{Cut, cut};
 use wire::limits::PAYLOAD_LEN_MAX;
@@ -37,8 +37,11 @@ impl Shell {
                 let Some(at) = self.find(conn, "Authenticate", around) else { return };
                 self.conns[at].is_paused = true;
                 let is_good = credential == gateway_core::Credential::Token("good".into());
-                self.verdicts.push((conn, if is_good { Ok(()) } else { Err(Code::CredentialExpired) }));
+                let grant = Grant { proven_us: around.clock.now().wall_us, ..Grant::default() };
+                self.verdicts.push((conn, if is_good { Ok(grant) } else { Err(Code::CredentialExpired.into()) }));
             }
+            Output::Account { conn, .. } => around.model.fail(format!("nobody sent ACCOUNT, {conn:?} did")),
+            Output::Purged { user } => around.model.fail(format!("{user} was purged, and nobody asked for it")),
             Output::Handoff { conn, to, login } => {
                 let Some(at) = self.find(conn, "Handoff", around) else { return };
                 let Conn { link, unread, outbox, .. } = self.conns.swap_remove(at);

@@ -3,11 +3,11 @@
 
 use std::collections::VecDeque;
 
-use gateway_core::{ConnId, Input, LaneClass, Outputs, Shard, ShardConfig, ShardIndex};
+use gateway_core::{ConnId, Grant, Input, LaneClass, Outputs, Refusal, Shard, ShardConfig, ShardIndex};
 use storage::LogState;
+use wire::decode;
 use wire::deframer::{Cut, cut};
 use wire::limits::HELLO_PAYLOAD_LEN_MAX;
-use wire::{Code, decode};
 
 use super::clock::Clock;
 use super::disk::SimDisk;
@@ -78,7 +78,7 @@ pub struct Shell {
     pub(super) conns: Vec<Conn>,
     /// Closed by the core, not yet written to the end.
     pub(super) closing: Vec<(LinkId, VecDeque<u8>)>,
-    pub(super) verdicts: Vec<(ConnId, Result<(), Code>)>,
+    pub(super) verdicts: Vec<(ConnId, Result<Grant, Refusal>)>,
     generation: u32,
     pub(super) out: Outputs,
     /// Recovery is over.

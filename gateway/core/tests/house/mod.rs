@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use gateway_core::{ConnId, Envelope, Input, Now, Output, Outputs, Shard, ShardConfig};
+use gateway_core::{ConnId, Envelope, Grant, Input, Now, Output, Outputs, Shard, ShardConfig};
 use storage::{DiskData, DiskDone, DiskError, DiskOp, DiskOpKind, File, StoreId};
 use wire::frame::{Credential, Credit, DeliverAck, Hello, SafeBy, Send, SendFlags};
 use wire::{Counter, Device, DeviceNo, Frame, Id, Incarnation, Mid, Name};
@@ -25,6 +25,8 @@ pub(crate) struct House {
     /// Frames each connection was sent, as text, and whether it is closed.
     screens: BTreeMap<u32, Vec<String>>,
     pub(crate) is_drained: bool,
+    /// When those who were told to go may come back: start and length, in milliseconds.
+    pub(crate) slots: Vec<(u32, u32)>,
     pub(crate) notices: Vec<String>,
     /// What went to other shards.
     pub(crate) forwarded: Vec<Envelope>,
@@ -67,6 +69,7 @@ impl House {
             now: Now { mono_us: 0, wall_us },
             screens: BTreeMap::new(),
             is_drained: false,
+            slots: Vec::new(),
             notices: Vec::new(),
             forwarded: Vec::new(),
         };
@@ -95,7 +98,11 @@ impl House {
                         wire::deframer::cut(bytes, 1 << 20)
                     {
                         let frame = wire::decode(frame_type, payload).expect("the shard writes valid frames");
-                        self.screens.entry(conn.index).or_default().push(show(&frame.expect("a known type")));
+                        let frame = frame.expect("a known type");
+                        if let Frame::GoAway(goaway) = &frame {
+                            self.slots.push((goaway.slot_start_ms, goaway.slot_len_ms));
+                        }
+                        self.screens.entry(conn.index).or_default().push(show(&frame));
                         bytes = &bytes[len..];
                     }
                 }
@@ -110,7 +117,10 @@ impl House {
                 Output::Disk(op) if self.is_disk_stopped => self.waiting.push(op),
                 Output::Disk(op) => self.disk(op),
                 Output::Authenticate { .. } if self.is_verifier_stopped => {}
-                Output::Authenticate { conn, .. } => self.input(Input::Authenticated { conn, verdict: Ok(()) }),
+                Output::Authenticate { conn, .. } => {
+                    let verdict = Ok(Grant { proven_us: self.now.wall_us, ..Grant::default() });
+                    self.input(Input::Authenticated { conn, verdict });
+                }
                 Output::Forward { envelope, .. } => self.forwarded.push(envelope),
                 Output::Handoff { conn, login, .. } => {
                     let conn = ConnId { index: conn.index, generation: conn.generation + 1 };

@@ -307,6 +307,7 @@ fn welcome_with_ticket(pair: &mut Pair, ticket: &[u8]) {
         stored_is_synced: true,
         ticket,
         server_time_us: 0,
+        store: &[],
     }));
 }
 

@@ -83,6 +83,7 @@ impl<S: Store> Pair<S> {
             stored_is_synced: true,
             ticket: &[],
             server_time_us: 0,
+            store: &[],
         }));
     }
 
