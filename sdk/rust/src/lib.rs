@@ -14,6 +14,7 @@ mod backoff;
 mod client;
 mod config;
 mod dedup;
+mod endpoint;
 mod error;
 mod event;
 mod heartbeat;
@@ -23,11 +24,13 @@ mod outbox;
 mod sending;
 mod session;
 pub mod store;
+pub mod tls;
 
 pub use client::Client;
 #[cfg(feature = "planted")]
 pub use client::Fault;
 pub use config::{Backoff, Config, Credential};
+pub use endpoint::Endpoint;
 pub use error::{SendError, StoreError};
 pub use event::{Event, Received, Welcomed};
 pub use store::{Change, FileStore, MemoryStore, NoStore, State, Store};

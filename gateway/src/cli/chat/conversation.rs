@@ -245,7 +245,7 @@ impl<W: Write> Conversation<W> {
 
     fn on_lost<S: Store + 'static>(&self, session: &Session<S>, code: Option<u16>) {
         let mut state = self.state.borrow_mut();
-        let why = code.map(reason).or_else(|| session.trouble());
+        let why = code.map(reason).or_else(|| session.trouble().map(|trouble| trouble.to_string()));
         let Some(wait) = session.reconnect_in() else {
             return;
         };

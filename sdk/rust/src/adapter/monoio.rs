@@ -1,10 +1,11 @@
-//! A client over plain TCP on a monoio runtime, which must have its timer enabled.
+//! A client on a monoio runtime, which must have its timer enabled; over TLS, or plain TCP.
 //!
 //! ```no_run
 //! use std::ops::ControlFlow;
 //!
 //! use shardwire_sdk::adapter::monoio::Session;
-//! use shardwire_sdk::{Client, Config, Credential, Event, MemoryStore};
+//! use shardwire_sdk::tls::TlsConfig;
+//! use shardwire_sdk::{Client, Config, Credential, Endpoint, Event, MemoryStore};
 //! use wire::frame::SendFlags;
 //! use wire::{Device, Name};
 //!
@@ -13,7 +14,8 @@
 //! let token = Credential::Token("from the application's backend".into());
 //! let config = Config::new(alice.into(), Device::parse(b"laptop")?.into(), token);
 //! let client = Client::new(config, MemoryStore::default(), 1)?;
-//! let session = Session::new(client, "127.0.0.1:7400");
+//! let trusted = TlsConfig::from_ca_file("shardwire-data/dev-ca.pem".as_ref())?;
+//! let session = Session::new(client, Endpoint::tls("127.0.0.1:7443", &trusted));
 //! session.send(bob, 0, SendFlags(0), b"hello")?;
 //! let mut runtime = monoio::RuntimeBuilder::<monoio::IoUringDriver>::new().enable_timer().build()?;
 //! runtime.block_on(session.run(|_, event| match event {
@@ -25,15 +27,13 @@
 //! ```
 
 use std::cell::{Cell, RefCell};
-use std::future::{pending, poll_fn};
+use std::future::pending;
 use std::io;
-use std::mem;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::ops::ControlFlow;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ::monoio::io::{
     CancelHandle, CancelableAsyncReadRent, CancelableAsyncWriteRent, Canceller, OwnedWriteHalf, Splitable,
@@ -43,8 +43,11 @@ use ::monoio::task::JoinHandle;
 use wire::frame::SendFlags;
 use wire::{Counter, Name};
 
+use super::drive::{Drive, Trouble};
 use super::notify::Notify;
-use crate::{Client, Event, SendError, Store};
+use super::race::race;
+use super::{CONNECT_TIMEOUT, FLUSH_TIMEOUT, READ_LEN};
+use crate::{Client, Endpoint, Event, SendError, Store};
 
 /// A client and its connection. Clones are handles to the same: while one [`run`](Session::run)s, the others send.
 ///
@@ -56,16 +59,11 @@ pub struct Session<S> {
 
 #[derive(Debug)]
 struct Shared<S> {
-    client: RefCell<Client<S>>,
-    address: String,
-    /// Zero of the client's clock.
-    begun: Instant,
+    drive: RefCell<Drive<S>>,
     /// Something changed that `run` should look at.
     changed: Notify,
     /// There may be something to write.
     writable: Notify,
-    /// Why the last connection ended or did not come about, if the system said.
-    trouble: RefCell<Option<String>>,
     is_running: Cell<bool>,
     /// Bytes are on their way from the client to the socket.
     is_writing: Cell<bool>,
@@ -78,16 +76,14 @@ impl<S> Clone for Session<S> {
 }
 
 impl<S: Store + 'static> Session<S> {
-    /// Connects nowhere yet. `address` is `host:port`; a host's name is looked up at each connection, blocking the thread.
-    pub fn new(client: Client<S>, address: &str) -> Session<S> {
+    /// Connects nowhere yet. `gateway` is an [`Endpoint`], or `host:port` for plain TCP; a host's name is looked up at each
+    /// connection, blocking the thread.
+    pub fn new(client: Client<S>, gateway: impl Into<Endpoint>) -> Session<S> {
         Session {
             shared: Rc::new(Shared {
-                client: RefCell::new(client),
-                address: address.to_owned(),
-                begun: Instant::now(),
+                drive: RefCell::new(Drive::new(client, gateway.into())),
                 changed: Notify::default(),
                 writable: Notify::default(),
-                trouble: RefCell::new(None),
                 is_running: Cell::new(false),
                 is_writing: Cell::new(false),
             }),
@@ -104,22 +100,22 @@ impl<S: Store + 'static> Session<S> {
 
     /// Does something with the client, at the present time of its clock. Not to be called from inside itself.
     pub fn with<T>(&self, act: impl FnOnce(&mut Client<S>, u64) -> T) -> T {
-        let now_us = self.shared.now_us();
-        let result = act(&mut self.shared.client.borrow_mut(), now_us);
+        let mut drive = self.shared.drive.borrow_mut();
+        let now_us = drive.now_us();
+        let result = act(&mut drive.client, now_us);
         self.shared.changed.set();
         self.shared.writable.set();
         result
     }
 
-    /// Why the last connection ended or did not come about, in the system's words, if it had any.
-    pub fn trouble(&self) -> Option<String> {
-        self.shared.trouble.borrow().clone()
+    /// Why the last connection ended or did not come about, if that is known.
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.shared.drive.borrow().trouble.clone()
     }
 
     /// How long until the next attempt to connect, if the client waits for one.
     pub fn reconnect_in(&self) -> Option<Duration> {
-        let at_us = self.shared.client.borrow().connect_at()?;
-        Some(Duration::from_micros(at_us.saturating_sub(self.shared.now_us())))
+        self.shared.drive.borrow().reconnect_in()
     }
 
     /// Connects, and again as often as the client wants to, and hands over every event, until `on_event` breaks off; then the
@@ -148,30 +144,31 @@ impl<S: Store + 'static> Session<S> {
         let mut until = pin!(until);
         let mut link: Option<Link> = None;
         let result = loop {
-            shared.client.borrow_mut().on_tick(shared.now_us());
+            shared.drive.borrow_mut().tick();
             shared.writable.set();
             // All events before the next connection: a word about the old one must not end the new one.
             if let ControlFlow::Break(result) = self.hand_over(&mut link, &mut on_event).await {
                 break result;
             }
-            if shared.is_connection_due() {
+            let is_due = shared.drive.borrow().is_connection_due();
+            if is_due {
                 if let Some(old) = link.take() {
                     old.end().await;
                 }
-                shared.client.borrow_mut().on_connecting();
+                shared.drive.borrow_mut().client.on_connecting();
                 link = Some(Link::begin(shared));
             }
             if let ControlFlow::Break(result) = race(until.as_mut(), pin!(shared.wait())).await {
                 break result;
             }
         };
-        self.with(|client, _| client.finish());
+        shared.drive.borrow_mut().finish();
         // What a peer that takes nothing does not get, it gets another time.
         let _ = ::monoio::time::timeout(FLUSH_TIMEOUT, shared.flush()).await;
         if let Some(link) = link {
             link.end().await;
         }
-        shared.client.borrow_mut().on_disconnected(shared.now_us());
+        shared.drive.borrow_mut().on_lost(None);
         shared.is_running.set(false);
         result
     }
@@ -182,7 +179,7 @@ impl<S: Store + 'static> Session<S> {
         on_event: &mut impl FnMut(&Session<S>, Event) -> ControlFlow<T>,
     ) -> ControlFlow<T> {
         loop {
-            let event = self.shared.client.borrow_mut().poll_event();
+            let event = self.shared.drive.borrow_mut().next_event();
             let Some(event) = event else {
                 return ControlFlow::Continue(());
             };
@@ -197,41 +194,24 @@ impl<S: Store + 'static> Session<S> {
 }
 
 impl<S: Store> Shared<S> {
-    fn now_us(&self) -> u64 {
-        u64::try_from(self.begun.elapsed().as_micros()).expect("half a million years")
-    }
-
-    fn is_connection_due(&self) -> bool {
-        self.client.borrow().connect_at().is_some_and(|at_us| at_us <= self.now_us())
-    }
-
     /// Until everything is written or there is no connection.
     async fn flush(&self) {
         self.writable.set();
-        while !self.client.borrow_mut().transmit().is_empty() || self.is_writing.get() {
+        while self.drive.borrow_mut().has_outgoing() || self.is_writing.get() {
             self.changed.wait().await;
         }
     }
 
     /// Until something changes or a deadline comes.
     async fn wait(&self) {
-        let deadline_us = {
-            let client = self.client.borrow();
-            let (connect_at, deadline) = (client.connect_at(), client.next_deadline());
-            connect_at.into_iter().chain(deadline).min()
-        };
-        match deadline_us {
-            Some(at_us) => {
-                let wait = Duration::from_micros(at_us.saturating_sub(self.now_us()));
+        let wait = self.drive.borrow().idle_for();
+        match wait {
+            Some(wait) => {
                 // Elapsed or changed: the caller looks at everything anyway.
                 let _ = ::monoio::time::timeout(wait, self.changed.wait()).await;
             }
             None => self.changed.wait().await,
         }
-    }
-
-    fn note(&self, trouble: Option<io::Error>) {
-        self.trouble.replace(trouble.map(|error| error.to_string()));
     }
 }
 
@@ -244,6 +224,8 @@ struct Link {
 /// Tells the tasks of a link to end.
 struct Stop {
     is_set: Cell<bool>,
+    /// What is to be written now is the last.
+    is_last: Cell<bool>,
     connecting: Notify,
     canceller: RefCell<Option<Canceller>>,
     /// For operations that own a buffer.
@@ -255,6 +237,7 @@ impl Link {
         let canceller = Canceller::new();
         let stop = Rc::new(Stop {
             is_set: Cell::new(false),
+            is_last: Cell::new(false),
             connecting: Notify::default(),
             cancel: canceller.handle(),
             canceller: RefCell::new(Some(canceller)),
@@ -282,21 +265,30 @@ impl Stop {
 
 /// Connects, reads until the end, and tells the client of both.
 async fn link<S: Store + 'static>(shared: Rc<Shared<S>>, stop: Rc<Stop>) {
-    match connect(&shared.address, &stop).await {
-        Ok(stream) => {
-            shared.note(None);
-            shared.client.borrow_mut().on_connected(shared.now_us());
-            let (mut reader, writer) = stream.into_split();
-            let writing = ::monoio::spawn(write(Rc::clone(&shared), writer, Rc::clone(&stop)));
-            shared.note(read(&shared, &mut reader, &stop).await.err());
-            stop.set();
-            shared.writable.set();
-            writing.await;
-        }
-        Err(error) => shared.note(Some(error)),
-    }
-    shared.client.borrow_mut().on_disconnected(shared.now_us());
+    let end = converse(&shared, &stop).await;
+    shared.drive.borrow_mut().on_lost(end.err());
     shared.changed.set();
+}
+
+/// One connection, from its beginning to its end.
+async fn converse<S: Store + 'static>(shared: &Rc<Shared<S>>, stop: &Rc<Stop>) -> Result<(), Trouble> {
+    let address = shared.drive.borrow().endpoint.address().to_owned();
+    let stream = connect(&address, stop).await?;
+    shared.drive.borrow_mut().on_connected()?;
+    let (mut reader, writer) = stream.into_split();
+    let writing = ::monoio::spawn(write(Rc::clone(shared), writer, Rc::clone(stop)));
+    let end = read(shared, &mut reader, stop).await;
+    let mut writing = pin!(writing);
+    // The other side is told what is wrong with its TLS.
+    stop.is_last.set(matches!(end, Err(Trouble::Tls(_))));
+    shared.writable.set();
+    if stop.is_last.get() && ::monoio::time::timeout(FLUSH_TIMEOUT, writing.as_mut()).await.is_ok() {
+        return end;
+    }
+    stop.set();
+    shared.writable.set();
+    writing.await;
+    end
 }
 
 async fn connect(address: &str, stop: &Stop) -> io::Result<TcpStream> {
@@ -325,31 +317,26 @@ async fn connect_to(address: SocketAddr, stop: &Stop) -> io::Result<TcpStream> {
     }
 }
 
-/// Whichever is ready first; the first if both are.
-async fn race<A, B>(
-    mut first: Pin<&mut impl Future<Output = A>>,
-    mut second: Pin<&mut impl Future<Output = B>>,
-) -> ControlFlow<A, B> {
-    poll_fn(|context| {
-        if let Poll::Ready(output) = first.as_mut().poll(context) {
-            return Poll::Ready(ControlFlow::Break(output));
-        }
-        second.as_mut().poll(context).map(ControlFlow::Continue)
-    })
-    .await
-}
-
 /// Until the peer closes, something fails, or it is stopped.
-async fn read<S: Store>(shared: &Shared<S>, reader: &mut impl CancelableAsyncReadRent, stop: &Stop) -> io::Result<()> {
+async fn read<S: Store>(
+    shared: &Shared<S>,
+    reader: &mut impl CancelableAsyncReadRent,
+    stop: &Stop,
+) -> Result<(), Trouble> {
     let mut buffer = Vec::with_capacity(READ_LEN);
     loop {
         let (result, filled) = reader.cancelable_read(buffer, stop.cancel.clone()).await;
+        let mut drive = shared.drive.borrow_mut();
         match result {
             _ if stop.is_set.get() => return Ok(()),
-            Ok(0) => return Ok(()),
-            Ok(_) => shared.client.borrow_mut().on_bytes(shared.now_us(), &filled),
-            Err(error) => return Err(error),
+            Ok(0) => return drive.on_end(),
+            Ok(_) => drive.on_bytes(&filled)?,
+            Err(error) => return Err(error.into()),
         }
+        if drive.is_over() {
+            return Ok(());
+        }
+        drop(drive);
         shared.changed.set();
         shared.writable.set();
         buffer = filled;
@@ -360,8 +347,11 @@ async fn read<S: Store>(shared: &Shared<S>, reader: &mut impl CancelableAsyncRea
 /// Until something fails, or it is stopped.
 async fn write<S: Store>(shared: Rc<Shared<S>>, mut writer: OwnedWriteHalf<TcpStream>, stop: Rc<Stop>) {
     while !stop.is_set.get() {
-        let mut bytes = mem::take(shared.client.borrow_mut().transmit());
+        let mut bytes = shared.drive.borrow_mut().take_outgoing();
         if bytes.is_empty() {
+            if stop.is_last.get() {
+                return;
+            }
             shared.writable.wait().await;
             continue;
         }
@@ -382,10 +372,3 @@ async fn write<S: Store>(shared: Rc<Shared<S>>, mut writer: OwnedWriteHalf<TcpSt
         }
     }
 }
-
-/// How long one address may take to answer.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the last bytes may take to be written when a run ends.
-const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
-/// Bytes read at once.
-const READ_LEN: usize = 16 * 1024;
