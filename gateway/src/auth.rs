@@ -115,8 +115,8 @@ pub(crate) fn mint(key: &Path, user: &str, ttl: Duration) -> Result<String, Erro
 /// The private half of the key that `--dev` uses, inside the data directory.
 pub(crate) const DEV_KEY: &str = "dev-key.pem";
 
-/// How far the clock of the token's maker may be off, in seconds.
-const LEEWAY_S: u64 = 5;
+/// How far the clock of a token's or a ticket's maker may be off, in seconds.
+pub(crate) const LEEWAY_S: u64 = 5;
 
 /// What is read of a token; `exp` (required), `nbf` and `aud` (refused, since nobody said which to expect) are looked at by
 /// [`Validation`].

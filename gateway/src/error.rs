@@ -39,6 +39,14 @@ pub(crate) enum Error {
         /// What is wrong and what helps.
         message: String,
     },
+    /// A certificate, or its key, that clients would not take.
+    #[error("{path}: {message}")]
+    Certificate {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong and what helps.
+        message: String,
+    },
     /// The address is taken.
     #[error(
         "cannot listen on {0}: the address is in use; another gateway or another program holds that port: \
