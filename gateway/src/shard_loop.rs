@@ -5,7 +5,6 @@
 //! through the runtime, on the eventfd that the reactor's ring rings, when a turn found nothing.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::future::{Future, poll_fn};
 use std::path::PathBuf;
 use std::pin::pin;
@@ -18,6 +17,7 @@ use gateway_core::{
     AccountKind, ConnId, Credential, Envelope, Grant, Input, Notice, Now, Output, Outputs, Refusal, Shard, ShardConfig,
     ShardIndex,
 };
+use tracing::warn;
 use wire::limits::HELLO_PAYLOAD_LEN_MAX;
 use wire::{Code, Frame, NameBuf};
 
@@ -31,7 +31,6 @@ use crate::mesh::{Letter, MeshEnd, Wake};
 use crate::notice;
 use crate::pacer::Pacer;
 use crate::reactor::{DescriptorBudget, Event, Net, Reactor, ring};
-use crate::tell::tell;
 
 /// What a shard's thread is given.
 pub(crate) struct Setup {
@@ -73,7 +72,7 @@ pub(crate) fn run(setup: Setup) {
     let (shard, reports) = (setup.config.shard.0, setup.reports.clone());
     if let Err(error) = cpu::pin(&[setup.cpu]) {
         // It works without, only slower.
-        say(shard, format_args!("cannot stay on CPU {}: {error}", setup.cpu));
+        warn!(shard, cpu = setup.cpu, %error, "cannot stay on one CPU");
     }
     let report = match drive_in_runtime(setup) {
         Ok(()) => Report::Ended,
@@ -391,11 +390,7 @@ impl ShardLoop {
         let shard = self.index;
         match notice {
             Notice::Unusable(reason) => self.failure = Some(Error::Unusable { shard, reason }),
-            notice => {
-                if let Some(text) = notice::text(shard, &notice) {
-                    say(shard, format_args!("{text}"));
-                }
-            }
+            notice => notice::log(shard, &notice),
         }
     }
 
@@ -433,11 +428,6 @@ fn micros(duration: Duration) -> u64 {
 
 fn wake_by_ring(net: &mut Net, wake: &Wake) {
     net.wake(wake.ring_number, wake.shard.into());
-}
-
-/// For the operator.
-fn say(shard: u16, text: fmt::Arguments<'_>) {
-    tell(format_args!("shard {shard}: {text}"));
 }
 
 /// What a turn does before it sends, as [`Reactor::turn`] counts it: reads, or 8192 frames, or 4 MiB; some milliseconds at most.
