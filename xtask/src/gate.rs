@@ -1,7 +1,8 @@
 //! `cargo xtask test`: everything that must pass before a change is done, as a list of steps.
 //!
-//! All steps run, whatever failed before: one run tells all. Tests, clippy and documents share one set of features and one
-//! profile, and only the two programs are built with optimisation, since on a small machine each further set costs minutes.
+//! All steps run, whatever failed before: one run tells all. Tests, clippy and documents share one set of features (all there are:
+//! planted faults, every adapter) and one profile, and only the two programs are built with optimisation and without the faults,
+//! since on a small machine each further set costs minutes.
 
 use std::{
     process::ExitCode,
@@ -87,10 +88,12 @@ impl Step {
             Step::Gen => r#gen::r#gen(true),
             Step::Deny => cargo().args(["deny", "check", "bans", "licenses", "sources"]).run(),
             Step::Clippy => {
-                cargo().args(["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]).run()
+                let targets = ["clippy", "--locked", "--workspace", "--all-features", "--all-targets"];
+                cargo().args(targets).args(["--", "-D", "warnings"]).run()
             }
             Step::Docs => {
-                cargo().args(["doc", "--locked", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings").run()
+                let doc = cargo().args(["doc", "--locked", "--workspace", "--all-features", "--no-deps"]);
+                doc.env("RUSTDOCFLAGS", "-D warnings").run()
             }
             Step::Build => build(),
             Step::Tests => cargo_test(&["--all-targets"], strict, tally),
@@ -127,7 +130,7 @@ fn build() -> Result<()> {
 
 fn cargo_test(targets: &[&str], strict: bool, tally: &mut Tally) -> Result<()> {
     let mut command = run::cargo()
-        .args(["test", "--locked", "--workspace", "--no-fail-fast"])
+        .args(["test", "--locked", "--workspace", "--all-features", "--no-fail-fast"])
         .args(targets.iter().copied())
         .env("SHARDWIRE_SIM_SECONDS", "60");
     // Up to date, or not handed over at all: a test of yesterday's program would pass for nothing.
