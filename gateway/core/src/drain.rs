@@ -4,6 +4,7 @@ use wire::Code;
 use wire::frame::GoAway;
 
 use crate::event::{Now, Output, Outputs};
+use crate::outbox::write_goaway;
 use crate::shard::Shard;
 
 impl Shard {
@@ -32,14 +33,32 @@ impl Shard {
         if !self.is_draining || self.is_drained || !is_done {
             return;
         }
-        for conn in self.sessions.conns() {
-            self.close(now, conn, Code::Draining, out);
+        let conns = self.sessions.conns();
+        for (position, conn) in (0..).zip(&conns) {
+            let goaway = self.goaway_with_slot(position, conns.len() as u64);
+            self.counters.closed += 1;
+            write_goaway(out, *conn, goaway);
+            self.end_session(now, *conn);
         }
         self.is_drained = true;
         out.list.push(Output::Drained);
     }
 
-    /// GOAWAY with the time in which to come back.
+    /// GOAWAY with a slot that no other session has: the time in which all come back is cut into as many pieces as there are
+    /// sessions, so that they come back evenly whatever their clients make of it. Shards know nothing of each other's sessions:
+    /// each begins a little later than the one before, and so their slots interleave.
+    fn goaway_with_slot(&self, position: u64, session_count: u64) -> GoAway<'static> {
+        let (start_ms, len_ms) = (self.config.drain_slot_start_ms, u64::from(self.config.drain_slot_len_ms));
+        let shard_count = u64::from(self.config.shard_count);
+        let turn = position * shard_count + u64::from(self.config.shard.0);
+        let offset_ms = u32::try_from(len_ms * turn / (session_count * shard_count)).expect("below the whole length");
+        let left_ms = self.config.drain_slot_len_ms - offset_ms;
+        // Of more sessions than milliseconds several have the same one.
+        let slot_len_ms = u32::try_from(len_ms / session_count).expect("a part of it").max(1).min(left_ms);
+        GoAway { slot_start_ms: start_ms.saturating_add(offset_ms), slot_len_ms, ..GoAway::of(Code::Draining) }
+    }
+
+    /// GOAWAY with the whole time in which to come back: for who comes while the gateway drains.
     pub(crate) fn drain_goaway(&self) -> GoAway<'static> {
         GoAway {
             slot_start_ms: self.config.drain_slot_start_ms,
