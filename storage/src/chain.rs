@@ -61,11 +61,26 @@ impl Log {
         ops: &mut Vec<DiskOp>,
     ) -> Result<(), Unusable> {
         let file = File::Segment(generation);
+        if let Some(watch) = &mut recovery.watch {
+            let len = recovery.files.get(&generation).copied().unwrap_or(0);
+            watch.on_header(generation, len, bytes);
+        }
         let mut found = FoundHeader { header: None, bad_copy: None };
         for (offset, block) in (0..).step_by(BLOCK_LEN).zip(bytes.chunks(BLOCK_LEN)) {
             match Header::decode(block) {
                 Ok(header) => {
-                    self.check_owner(file, header.store, header.shard, header.shard_count)?;
+                    let owner = self.check_owner(file, header.store, header.shard, header.shard_count);
+                    match (owner, &mut recovery.watch) {
+                        (Ok(()), _) => {}
+                        (Err(unusable), None) => return Err(unusable),
+                        (Err(unusable), Some(watch)) => {
+                            // Who only looks goes on without it.
+                            watch.on_foreign(generation, offset, unusable);
+                            recovery.files.remove(&generation);
+                            self.next_header(recovery, ops);
+                            return Ok(());
+                        }
+                    }
                     // Under the name of the next generation, a recycled file still has the header of the last one.
                     if header.generation == generation {
                         found.header = Some(header);
@@ -85,6 +100,7 @@ impl Log {
     /// The newest file that was ever begun ends the log. Those above it are as good as spares.
     fn find_newest(&mut self, recovery: &mut Recovery, ops: &mut Vec<DiskOp>) {
         let Some((&generation, &found)) = recovery.headers.last_key_value() else {
+            self.note_lost_newest(recovery);
             self.finish_recovery(recovery, ops);
             return;
         };
@@ -141,6 +157,9 @@ impl Log {
     fn not_begun(&mut self, recovery: &mut Recovery, generation: Generation, ops: &mut Vec<DiskOp>) {
         recovery.headers.remove(&generation);
         let len = recovery.files.remove(&generation).unwrap_or(0);
+        if let Some(watch) = &mut recovery.watch {
+            watch.on_not_begun(generation, len);
+        }
         self.find_spare(recovery, File::Segment(generation), len);
         self.find_newest(recovery, ops);
     }
@@ -169,6 +188,9 @@ impl Log {
             }
             recovery.links.push_front(Link { generation, header, bad_copy, len, end, is_newest: behind.is_none() });
             behind = Some((generation, header));
+        }
+        if let Some(watch) = &mut recovery.watch {
+            watch.on_chain(&mut recovery.links, &recovery.surplus);
         }
     }
 

@@ -1,6 +1,6 @@
 //! What is kept for each inbox, and where: per segment the last message, from which links lead back to the others.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use wire::Id;
 
@@ -210,6 +210,21 @@ impl Index {
     /// Inboxes that have a message, durable or on its way.
     pub(crate) fn inbox_count(&self) -> u64 {
         (self.inboxes.len() - self.free.len()) as u64
+    }
+
+    /// How many inboxes have something in each segment.
+    pub(crate) fn inbox_counts(&self) -> BTreeMap<Generation, u32> {
+        let mut counts = BTreeMap::new();
+        for inbox in &self.inboxes {
+            let mut last = None;
+            for group in &inbox.groups {
+                // Where links are broken, one inbox has several groups in a segment, side by side.
+                if last.replace(group.generation) != Some(group.generation) {
+                    *counts.entry(group.generation).or_default() += 1;
+                }
+            }
+        }
+        counts
     }
 
     /// Oldest, newest, count; the first and the last are bounds while the oldest group is released in part.

@@ -13,6 +13,7 @@ mod counters;
 pub mod disk;
 pub mod event;
 mod fault;
+mod finding;
 mod histogram;
 mod index;
 mod layout;
@@ -32,7 +33,9 @@ mod scan;
 mod segment;
 mod segments;
 mod superblock;
+mod survey;
 mod trail;
+mod watch;
 mod writer;
 
 pub use counters::{LogCounters, LogStatus};
@@ -40,6 +43,11 @@ pub use disk::{DiskData, DiskDone, DiskError, DiskOp, DiskOpKind, File, Generati
 pub use event::{AppendError, LogEvent, LogState, Place};
 #[cfg(feature = "planted")]
 pub use fault::Fault;
+pub use finding::{Finding, FindingKind};
 pub use histogram::Histogram;
 pub use log::{Log, LogConfig};
 pub use record::{InboxNo, Lsn, Message, Record, StoreId, StoredMessage};
+pub use survey::{
+    BatchCounts, BatchSight, Cause, Conclusion, Detail, FINDING_COUNT_MAX, RecordCounts, RecordSight, SegmentRole,
+    SegmentView, Sight, SuperblockView, Survey, SurveyConfig, SurveyReport,
+};

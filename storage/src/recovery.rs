@@ -13,6 +13,8 @@ use crate::record::Lsn;
 use crate::scan::Scan;
 use crate::segment::{BLOCK_LEN, BadBlock, HEADER_LEN, Header};
 use crate::superblock::{SUPER_FILE_LEN, Superblock};
+use crate::survey::Cause;
+use crate::watch::Watch;
 
 /// Bytes of a segment read at once: also the bound of what one completion can tell.
 pub(crate) const CHUNK_LEN: u32 = 256 * 1024;
@@ -67,6 +69,10 @@ pub(crate) struct Recovery {
     pub(crate) tail: Option<(u32, Vec<u8>)>,
     pub(crate) is_sealed: bool,
     pub(crate) newest_header: Option<Header>,
+    /// The newest segment is gone: still to be told.
+    pub(crate) lost_newest: Option<LogEvent>,
+    /// Who looks on, when nothing is to be started: see [`crate::Survey`].
+    pub(crate) watch: Option<Box<Watch>>,
 }
 
 impl Recovery {
@@ -85,12 +91,25 @@ impl Recovery {
             tail: None,
             is_sealed: false,
             newest_header: None,
+            lost_newest: None,
+            watch: None,
         }
     }
 }
 
-/// Why the store cannot be used, for a person.
-pub(crate) type Unusable = String;
+/// Why the store cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unusable {
+    pub(crate) cause: Cause,
+    /// For a person: what is wrong and what helps.
+    pub(crate) reason: String,
+}
+
+impl Unusable {
+    fn new(cause: Cause, reason: String) -> Unusable {
+        Unusable { cause, reason }
+    }
+}
 
 impl Log {
     pub(crate) fn on_recovery(
@@ -103,8 +122,11 @@ impl Log {
         match self.recovery_step(&mut recovery, result, ops, events) {
             Ok(true) => self.on_ready(*recovery, ops, events),
             Ok(false) => self.recovery = Some(recovery),
-            Err(reason) => {
+            Err(Unusable { cause, reason }) => {
                 recovery.phase = Phase::Unusable;
+                if let Some(watch) = &mut recovery.watch {
+                    watch.on_refusal(cause, &reason);
+                }
                 self.recovery = Some(recovery);
                 self.state = LogState::ReadOnly;
                 events.push(LogEvent::Unusable { reason });
@@ -134,6 +156,7 @@ impl Log {
             (Phase::Superblock, _) => return Ok(true),
             (phase, data) => unreachable!("{phase:?} was answered with {data:?}"),
         }
+        events.extend(recovery.lost_newest.take());
         Ok(false)
     }
 
@@ -146,7 +169,12 @@ impl Log {
                 File::Segment(generation) => {
                     recovery.files.insert(generation, len);
                 }
-                File::Spare(_) => self.find_spare(recovery, file, len),
+                File::Spare(_) => {
+                    if let Some(watch) = &mut recovery.watch {
+                        watch.on_spare(file, len);
+                    }
+                    self.find_spare(recovery, file, len);
+                }
             }
         }
         if has_super || !recovery.files.is_empty() {
@@ -183,6 +211,9 @@ impl Log {
     }
 
     fn on_superblocks(&mut self, recovery: &mut Recovery, bytes: &[u8], ops: &mut Vec<DiskOp>) -> Result<(), Unusable> {
+        if let Some(watch) = &mut recovery.watch {
+            watch.on_superblocks(bytes, recovery.files.len());
+        }
         let mut newest: Option<Superblock> = None;
         for block in bytes.chunks(BLOCK_LEN) {
             match Superblock::decode(block) {
@@ -197,12 +228,13 @@ impl Log {
                 self.create_super(recovery, ops);
                 return Ok(());
             }
-            return Err(format!(
+            let reason = format!(
                 "{}: both superblocks are damaged or the file is missing, and there are {} segments beside it. Nothing was changed. \
                  Restore the file from a copy of this shard's directory",
                 File::Super,
                 recovery.files.len()
-            ));
+            );
+            return Err(Unusable::new(Cause::Damaged, reason));
         };
         self.check_owner(File::Super, found.store, found.shard, found.shard_count)?;
         self.reservation.found(found);
@@ -276,31 +308,38 @@ impl Log {
         shard_count: u16,
     ) -> Result<(), Unusable> {
         let config = &self.config;
-        if shard_count != config.shard_count {
-            return Err(format!(
+        let reason = if shard_count != config.shard_count {
+            format!(
                 "{file}: made for {shard_count} shards, started with {}: start with --shards {shard_count}",
                 config.shard_count
-            ));
-        }
-        if store != config.store {
-            return Err(format!("{file}: belongs to another store: put back the directory that belongs to this one"));
-        }
-        if shard != config.shard {
-            return Err(format!(
+            )
+        } else if store != config.store {
+            format!("{file}: belongs to another store: put back the directory that belongs to this one")
+        } else if shard != config.shard {
+            format!(
                 "{file}: belongs to shard {shard}, found where shard {} keeps its log: put the directories back in their places",
                 config.shard
-            ));
-        }
-        Ok(())
+            )
+        } else {
+            return Ok(());
+        };
+        Err(Unusable::new(Cause::Foreign, reason))
     }
 }
 
 /// A file of a version to come.
 pub(crate) fn newer(file: File) -> Unusable {
-    format!("{file}: written by a newer version: start that version, or a later one")
+    let reason = format!("{file}: written by a newer version: start that version, or a later one");
+    Unusable::new(Cause::Newer, reason)
 }
 
 fn failure(recovery: &Recovery, error: DiskError) -> Unusable {
+    let is_missing = recovery.phase == Phase::Superblocks && error == DiskError::NotFound;
+    let cause = if is_missing { Cause::Damaged } else { Cause::Failed(error) };
+    Unusable::new(cause, failure_text(recovery, error))
+}
+
+fn failure_text(recovery: &Recovery, error: DiskError) -> String {
     match (recovery.phase, recovery.reading) {
         (Phase::Superblocks, _) if error == DiskError::NotFound => {
             format!(

@@ -3,7 +3,7 @@
 use crate::batch::{BATCH_HEADER_LEN, BatchHeader, BatchKind};
 use crate::chain::Link;
 use crate::codec::{to_u32, to_usize};
-use crate::disk::{DiskOp, DiskOpKind, File};
+use crate::disk::{DiskOp, DiskOpKind, File, Generation};
 use crate::event::{LogEvent, Place};
 use crate::layout::{self, Decoded};
 use crate::log::{Log, SEGMENT_LEN_MIN};
@@ -25,6 +25,7 @@ impl Log {
     pub(crate) fn next_link(&mut self, recovery: &mut Recovery, ops: &mut Vec<DiskOp>) {
         recovery.phase = Phase::Scan;
         let Some(link) = recovery.links.front().copied() else {
+            self.note_lost_newest(recovery);
             self.repair(recovery, ops);
             return;
         };
@@ -81,6 +82,10 @@ impl Log {
                         let (file, lost) = (File::Segment(link.generation), (header.first, header.first));
                         events.push(LogEvent::Damage { file, offset: offset.into(), lost });
                     }
+                    if let Some(watch) = &mut recovery.watch {
+                        watch.is_damaged |= bad_from.is_some() || is_cut_off || !is_sound;
+                        watch.on_batch(&link, &header, offset, bytes, is_sound, self.seed(link.generation));
+                    }
                     if link.is_newest {
                         recovery.tail = Some((offset, bytes.to_vec()));
                         recovery.is_sealed = header.kind == BatchKind::Seal;
@@ -88,6 +93,10 @@ impl Log {
                 }
                 Step::End { at, is_torn } => {
                     self.end_link(recovery, &link, at, is_torn, events);
+                    if let Some(watch) = &mut recovery.watch {
+                        let is_open = link.is_newest && self.writer.open.is_some();
+                        watch.on_end(&link, is_open, recovery.is_sealed, recovery.expected.unwrap_or_default());
+                    }
                     recovery.links.pop_front();
                     self.next_link(recovery, ops);
                     return Ok(());
@@ -110,6 +119,9 @@ impl Log {
                 let next = recovery.expected.unwrap_or_default();
                 events.push(LogEvent::Damage { file, offset: 0, lost: (next, next) });
             }
+        }
+        if let Some(watch) = &mut recovery.watch {
+            watch.on_begin(link, self.reservation.current());
         }
         let base = recovery.expected.unwrap_or_default();
         let mut segment = Segment::new(link.len, base);
@@ -153,6 +165,24 @@ impl Log {
             let base = link.header.map_or(Lsn(0), |header| header.base);
             self.writer.open = Some(Open { generation, len: link.len, end: at, synced: at, base });
         }
+    }
+
+    /// A segment that was known to be durable when the superblock was written is never the one to go: it is the newest, or older
+    /// ones go first. If there is none of its generation or a higher one, it was taken away.
+    pub(crate) fn note_lost_newest(&mut self, recovery: &mut Recovery) {
+        let superblock = *self.reservation.current();
+        let generation = superblock.synced_generation;
+        let is_there = self.segments.newest().is_some_and(|(newest, _)| newest >= generation);
+        let is_partial = recovery.watch.as_ref().is_some_and(|watch| watch.only.is_some());
+        if generation == Generation(0) || is_there || is_partial {
+            return;
+        }
+        let file = File::Segment(generation);
+        // Its generation is used up: the superblock says what was durable under it.
+        self.segments.avoid(file);
+        let end = Lsn(superblock.synced_lsn.0 + 1);
+        let lost = (recovery.expected.unwrap_or(end).min(end), end);
+        recovery.lost_newest = Some(LogEvent::Damage { file, offset: 0, lost });
     }
 
     /// The end of a segment is damaged. Its bytes are kept: nothing is written behind them.

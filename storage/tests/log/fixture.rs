@@ -34,7 +34,7 @@ fn written_by_v1() -> Disk {
     owner.disk
 }
 
-fn fixture() -> Disk {
+pub(crate) fn fixture() -> Disk {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/v1");
     let mut disk = Disk::default();
     for (name, file) in FILES {

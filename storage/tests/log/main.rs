@@ -12,3 +12,4 @@ mod reading;
 mod reclaim;
 mod recovery;
 mod start;
+mod survey;
