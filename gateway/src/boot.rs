@@ -13,13 +13,14 @@ use gateway_core::ShardConfig;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::{info, warn};
 
-use crate::auth::Verifier;
 use crate::config::Config;
 use crate::cpu;
 use crate::error::Error;
+use crate::keeper::{self, Keeper};
 use crate::mesh::{Letter, Mesh};
 use crate::reactor::ring::{self, Ring};
 use crate::reactor::{DescriptorBudget, listen};
+use crate::secrets::Secrets;
 use crate::shard_loop::{self, Report, Setup};
 use crate::signals;
 use crate::store::{SHARD_COUNT_MAX, Store};
@@ -35,11 +36,7 @@ pub(crate) fn serve(config: &Config) -> Result<(), Error> {
     let cpus: Arc<[usize]> = cpu::allowed().map_err(Error::system("ask which CPUs are allowed"))?.into();
     let store = Store::open(&config.data_dir, config.shards, default_shard_count(cpus.len()))?;
     let shard_count = store.identity().shard_count;
-    let verifier = match &config.login.token_key {
-        _ if config.login.dev => Verifier::from_dev_key(&config.data_dir)?,
-        Some(path) => Verifier::from_public_key(path)?,
-        None => Verifier::without_key(),
-    };
+    let keeper = Keeper::new(config, store.identity().id, keeper::now_s())?;
     let budget = descriptor_budget(shard_count)?;
     let tcp = config.listen.tcp.ok_or_else(|| Error::Setting("listen.tcp: needs an address".to_owned()))?;
     let (listeners, address) = listen(tcp, shard_count, LISTEN_PATIENCE)?;
@@ -47,7 +44,7 @@ pub(crate) fn serve(config: &Config) -> Result<(), Error> {
     signals::watch(sender.clone()).map_err(Error::system("watch for signals"))?;
     let mesh = Mesh::new(shard_count);
     let shards = Shards { mesh, reports, threads: Vec::new() };
-    shards.start(config, &store, &cpus, &verifier, &budget, &sender)?.serve(
+    shards.start(config, &store, &cpus, &keeper.secrets(), &budget, &sender)?.serve(
         listeners,
         address,
         config.drain.deadline,
@@ -81,7 +78,7 @@ impl Shards {
         config: &Config,
         store: &Store,
         cpus: &Arc<[usize]>,
-        verifier: &Verifier,
+        secrets: &Arc<Secrets>,
         budget: &Arc<DescriptorBudget>,
         reports: &Sender<Report>,
     ) -> Result<Shards, Error> {
@@ -96,7 +93,7 @@ impl Shards {
                 cpus: Arc::clone(cpus),
                 dir: store.shard_dir(shard),
                 mesh: self.mesh.end(shard),
-                verifier: verifier.clone(),
+                secrets: Arc::clone(secrets),
                 budget: Arc::clone(budget),
                 reports: reports.clone(),
             };

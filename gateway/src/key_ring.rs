@@ -259,7 +259,8 @@ impl KeyFile {
         ring.is_due(now_s, self.period).then(|| self.write(ring.rotated(now_s)?)).transpose()
     }
 
-    fn path(&self) -> PathBuf {
+    /// Where it lies.
+    pub(crate) fn path(&self) -> PathBuf {
         self.dir.join(self.name)
     }
 

@@ -21,6 +21,7 @@ use crossbeam::queue::{ArrayQueue, SegQueue};
 use gateway_core::{Envelope, ShardIndex};
 
 use crate::handoff::Handoff;
+use crate::secrets::Secrets;
 
 /// What all shards and the main thread share.
 pub(crate) struct Mesh {
@@ -61,6 +62,8 @@ struct Batch {
 pub(crate) enum Letter {
     /// All shards are ready: take connections from this listener.
     Serve(OwnedFd),
+    /// Other secrets, in the place of those before: for whoever comes from now on.
+    Secrets(Arc<Secrets>),
     /// No new work.
     Drain,
     /// All shards have drained: end.

@@ -14,14 +14,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam::channel::Sender;
 use gateway_core::{
-    AccountKind, ConnId, Credential, Envelope, Grant, Input, Notice, Now, Output, Outputs, Refusal, Shard, ShardConfig,
+    AccountKind, ConnId, Credential, Envelope, Input, Notice, Now, Output, Outputs, Refusal, Shard, ShardConfig,
     ShardIndex,
 };
 use tracing::warn;
 use wire::limits::HELLO_PAYLOAD_LEN_MAX;
-use wire::{Code, Frame, NameBuf};
+use wire::{Code, DeviceBuf, Frame, NameBuf};
 
-use crate::auth::{CHECK_TIME_PER_TURN, Verifier};
+use crate::auth::CHECK_TIME_PER_TURN;
 use crate::bell::Bell;
 use crate::cpu;
 use crate::disk::Disk;
@@ -31,6 +31,7 @@ use crate::mesh::{Letter, MeshEnd, Wake};
 use crate::notice;
 use crate::pacer::Pacer;
 use crate::reactor::{DescriptorBudget, Event, Net, Reactor, ring};
+use crate::secrets::Secrets;
 
 /// What a shard's thread is given.
 pub(crate) struct Setup {
@@ -44,8 +45,8 @@ pub(crate) struct Setup {
     pub(crate) dir: PathBuf,
     /// Its end of the mesh.
     pub(crate) mesh: MeshEnd,
-    /// Who may log in.
-    pub(crate) verifier: Verifier,
+    /// How people are let in.
+    pub(crate) secrets: Arc<Secrets>,
     /// What connections may take of the process's descriptors.
     pub(crate) budget: Arc<DescriptorBudget>,
     /// To the main thread.
@@ -96,9 +97,9 @@ struct ShardLoop {
     received: Vec<(ShardIndex, Envelope)>,
     disk: Disk,
     leaving: Leaving,
-    verifier: Verifier,
+    secrets: Arc<Secrets>,
     /// Credentials to be checked, oldest first. At most one for each connection.
-    checks: VecDeque<(ConnId, NameBuf, Credential)>,
+    checks: VecDeque<(ConnId, NameBuf, DeviceBuf, Credential)>,
     /// What ACCOUNT is answered.
     account_answers: VecDeque<(ConnId, u32, Result<Box<[u8]>, Refusal>)>,
     payload_len_max: u32,
@@ -156,7 +157,7 @@ async fn drive(setup: Setup, pacer: Rc<Pacer>) -> Result<(), Error> {
         received: Vec::new(),
         disk,
         leaving: Leaving::default(),
-        verifier: setup.verifier,
+        secrets: setup.secrets,
         checks: VecDeque::new(),
         account_answers: VecDeque::new(),
         reports: setup.reports,
@@ -309,7 +310,7 @@ impl ShardLoop {
     /// Checks what waits to be checked, as long as a turn allows.
     fn check_credentials(&mut self, net: &mut Net) {
         let begin = Instant::now();
-        while let Some((conn, user, credential)) = self.checks.pop_front() {
+        while let Some((conn, user, device, credential)) = self.checks.pop_front() {
             if !net.is_open(conn) {
                 continue;
             }
@@ -319,8 +320,7 @@ impl ShardLoop {
                 self.handle(net, Input::Closed { conn });
                 continue;
             }
-            let grant = Grant { proven_us: self.now.wall_us, ..Grant::default() };
-            let verdict = self.verifier.verify(&user, &credential).map(|()| grant).map_err(Refusal::from);
+            let verdict = self.secrets.check(&user, &device, &credential, self.now.wall_us).map_err(Refusal::from);
             self.handle(net, Input::Authenticated { conn, verdict });
             if begin.elapsed() >= CHECK_TIME_PER_TURN {
                 break;
@@ -331,6 +331,7 @@ impl ShardLoop {
     fn on_letter(&mut self, net: &mut Net, letter: Letter) {
         match letter {
             Letter::Serve(listener) => net.start_accepting(listener),
+            Letter::Secrets(secrets) => self.secrets = secrets,
             Letter::Drain => {
                 net.stop_accepting();
                 self.handle(net, Input::Drain);
@@ -355,9 +356,9 @@ impl ShardLoop {
                     let frames = outputs.bytes.get(start as usize..).and_then(|bytes| bytes.get(..len as usize));
                     net.write(conn, frames.expect("a write points into the bytes beside it"));
                 }
-                Output::Authenticate { conn, user, device: _, credential } => {
+                Output::Authenticate { conn, user, device, credential } => {
                     net.pause(conn);
-                    self.checks.push_back((conn, user, credential));
+                    self.checks.push_back((conn, user, device, credential));
                 }
                 Output::Account { conn, request } => {
                     let code = match request.kind {
@@ -443,6 +444,7 @@ const RUNTIME_ENTRIES: u32 = 256;
 
 #[cfg(test)]
 mod tests {
+    use crate::auth::Verifier;
     use crate::mesh::Mesh;
 
     use super::*;
@@ -477,7 +479,7 @@ mod tests {
             cpus,
             dir: dir.path().to_owned(),
             mesh: mesh.end(0),
-            verifier: Verifier::from_dev_key(dir.path()).unwrap(),
+            secrets: Arc::new(Secrets { tls: None, verifier: Verifier::without_key(), tickets: None }),
             budget: DescriptorBudget::new(1),
             reports: sender,
         };
