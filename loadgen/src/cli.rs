@@ -1,11 +1,14 @@
 //! The command line, and the scenario it asks for.
 
+use std::fs;
 use std::net::{SocketAddr, ToSocketAddrs as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::{Parser, Subcommand};
+use shardwire_sdk::Endpoint;
+use shardwire_sdk::tls::TlsConfig;
 
 use crate::body::BODY_LEN_MIN;
 use crate::rng::Rng;
@@ -44,9 +47,16 @@ pub(crate) enum Command {
 
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Options {
-    /// Where the gateway listens for plain TCP: ADDRESS:PORT
+    /// Where the gateway listens: ADDRESS:PORT, for plain TCP or, with --tls, for TLS
     #[arg(long, value_name = "ADDR", required = true)]
     target: Option<String>,
+    /// Speak TLS 1.3. Each user resumes an own session when reconnecting, as a device would
+    #[arg(long)]
+    tls: bool,
+    /// Certificates (PEM) of those who may vouch for the gateway's name [default: the authority that `shardwire serve --dev` made in
+    /// its default data directory]. Nobody else is trusted, the system's authorities neither
+    #[arg(long, value_name = "FILE", requires = "tls")]
+    ca: Option<PathBuf>,
     /// Ed25519 private key (PEM, PKCS #8) to sign the users' tokens with [default: the key that `shardwire serve --dev` made in
     /// its default data directory]
     #[arg(long, value_name = "FILE")]
@@ -132,6 +142,25 @@ impl Options {
         let mut found = target.to_socket_addrs().with_context(|| format!("--target {target}"))?;
         found.next().with_context(|| format!("--target {target}: no address has that name"))
     }
+
+    /// With --tls: the host that a certificate must be for, and PEM of whom to trust.
+    ///
+    /// # Errors
+    /// When there is no such file, or nobody in it.
+    pub(crate) fn tls(&self) -> Result<Option<(String, String)>> {
+        if !self.tls {
+            return Ok(None);
+        }
+        let path = self.ca.as_deref().unwrap_or(Path::new(DEV_CA));
+        let hint = || match self.ca {
+            Some(_) => "--ca".to_owned(),
+            None => "whom to trust? Give it with --ca, or run from where `serve --dev` runs".to_owned(),
+        };
+        TlsConfig::from_ca_file(path).with_context(hint)?;
+        let pem = fs::read_to_string(path).with_context(|| format!("--ca {}", path.display()))?;
+        let endpoint = Endpoint::plain(self.target.as_deref().unwrap_or_default());
+        Ok(Some((endpoint.host().to_owned(), pem)))
+    }
 }
 
 /// A whole number and a unit.
@@ -149,6 +178,8 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
     number.checked_mul(ms_each).map(Duration::from_millis).ok_or_else(|| "too long".into())
 }
 
+/// What `shardwire serve --dev` leaves in its default data directory.
+const DEV_CA: &str = "shardwire-data/dev-ca.pem";
 /// What surely fits into a frame of 64 KiB behind the longest names.
 const PAYLOAD_LEN_MAX: usize = 65_000;
 

@@ -15,7 +15,7 @@ use crate::verify::{Numbers, Sent};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Order {
     /// The first line: log your users in.
-    Plan(Plan),
+    Plan(Box<Plan>),
     /// Messages flow from this time of the machine's monotonic clock on. Comes once.
     Start { at_ns: u64 },
     /// The run is over: send [`Word::Result`] and end.
@@ -38,6 +38,8 @@ pub(crate) enum Word {
 pub(crate) struct Plan {
     pub(crate) scenario: Scenario,
     pub(crate) target: SocketAddr,
+    /// With TLS: the host that the gateway's certificate must be for, and PEM of whom to trust.
+    pub(crate) tls: Option<(String, String)>,
     /// PEM of the key that signs the users' tokens.
     pub(crate) token_key: String,
     /// Which worker this is, from 0, and of how many.
@@ -67,6 +69,10 @@ pub(crate) struct Progress {
     pub(crate) delivered: u64,
     /// Sessions after a user's first that the run had not planned.
     pub(crate) reconnects: u64,
+    /// Handshakes of TLS that were completed.
+    pub(crate) handshakes: u64,
+    /// Of these: with the ticket of an earlier session.
+    pub(crate) handshakes_resumed: u64,
     /// What went wrong by itself: failed connections, sessions ended by the gateway, gaps.
     pub(crate) errors: BTreeMap<String, u64>,
 }
@@ -87,6 +93,8 @@ impl Progress {
         self.refused += other.refused;
         self.delivered += other.delivered;
         self.reconnects += other.reconnects;
+        self.handshakes += other.handshakes;
+        self.handshakes_resumed += other.handshakes_resumed;
         for (error, count) in &other.errors {
             *self.errors.entry(error.clone()).or_default() += count;
         }

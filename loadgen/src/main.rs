@@ -19,6 +19,7 @@ mod rng;
 mod run;
 mod scenario;
 mod schedule;
+mod stream;
 mod tally;
 mod timers;
 mod token;

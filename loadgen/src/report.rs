@@ -43,6 +43,9 @@ pub(crate) struct Report {
     unresolved: u64,
     /// Sessions after a user's first that the run had not planned.
     reconnects: u64,
+    /// Handshakes of TLS that were completed, and how many of them resumed an earlier session; 0 without TLS.
+    handshakes: u64,
+    handshakes_resumed: u64,
     errors: u64,
     error_kinds: BTreeMap<String, u64>,
     /// None in a closed loop.
@@ -114,6 +117,8 @@ impl Report {
             delivered: sum.delivered,
             refused: sum.refused,
             reconnects: sum.reconnects,
+            handshakes: sum.handshakes,
+            handshakes_resumed: sum.handshakes_resumed,
             error_kinds: sum.errors,
         }
     }
@@ -180,7 +185,11 @@ impl Report {
     fn counts(&self) -> String {
         let mut table = String::new();
         let wished = self.connects_wished_per_s;
-        line(&mut table, "connects", &format!("{:>11.0} /s, wished {wished:.0} /s", self.connects_per_s));
+        line(&mut table, "logins", &format!("{:>11.0} /s, wished {wished:.0} /s", self.connects_per_s));
+        if self.handshakes > 0 {
+            let resumed = format!("{:>11}    {} resumed", self.handshakes, self.handshakes_resumed);
+            line(&mut table, "TLS handshakes", &resumed);
+        }
         let wished = self.rate_wished.map(|rate| format!(", wished {rate:.0} /s"));
         let wished = wished.unwrap_or_else(|| ", closed loop".into());
         line(&mut table, "rate reached", &format!("{:>11.0} /s{wished}", self.rate_reached));

@@ -53,6 +53,7 @@ impl Run {
     fn start(options: &Options, scenario: Scenario, count: u32, seed: u64) -> Result<Run> {
         let token_key = token_key(options.token_key.as_deref())?;
         let target = options.target()?;
+        let tls = options.tls()?;
         let (sender, words) = mpsc::channel();
         let mut rng = Rng::new(seed.rotate_left(32));
         let mut workers = Vec::new();
@@ -61,6 +62,7 @@ impl Run {
             let plan = Plan {
                 scenario: scenario.clone(),
                 target,
+                tls: tls.clone(),
                 token_key: token_key.clone(),
                 index,
                 count,
@@ -209,7 +211,7 @@ impl Worker {
             .context("cannot start a worker")?;
         let mut orders = child.stdin.take().expect("it is piped");
         let lines = BufReader::new(child.stdout.take().expect("it is piped"));
-        say(&mut orders, &Order::Plan(plan))?;
+        say(&mut orders, &Order::Plan(Box::new(plan)))?;
         thread::spawn(move || {
             for line in lines.split(b'\n') {
                 let word = line.map_err(anyhow::Error::from).and_then(|line| hear(&line));

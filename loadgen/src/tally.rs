@@ -6,6 +6,7 @@ use wire::frame::SafeBy;
 use crate::latency::Latency;
 use crate::link::{Part, Progress};
 use crate::scenario::Scenario;
+use crate::stream::Handshake;
 use crate::verify::{Received, Sent};
 
 /// Counts and latencies of all users of a worker.
@@ -35,6 +36,12 @@ impl Tally {
             stored_count: 0,
             acked_in_time: 0,
         }
+    }
+
+    /// A handshake of TLS is complete, if one is.
+    pub(crate) fn on_handshake(&mut self, handshake: Option<Handshake>) {
+        self.progress.handshakes += u64::from(handshake.is_some());
+        self.progress.handshakes_resumed += u64::from(handshake == Some(Handshake::Resumed));
     }
 
     /// A message that was meant to leave at `intended_ns` was handed to the client library.

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 
 use anyhow::{Result, anyhow};
 use rustix::event::epoll::{self, EventData, EventFlags};
+use shardwire_sdk::tls::{Tls, TlsConfig, TlsError};
 use shardwire_sdk::{Client, Config, Credential, Event, NoStore};
 use wire::frame::SendFlags;
 use wire::{Code, Counter, Device, Name};
@@ -14,6 +15,7 @@ use crate::body::Body;
 use crate::net::{self, Progress, Socket};
 use crate::rng::Rng;
 use crate::scenario::Scenario;
+use crate::stream::Stream;
 use crate::tally::Tally;
 use crate::timers::Timers;
 use crate::verify::Sent;
@@ -23,6 +25,8 @@ use crate::verify::Sent;
 pub(crate) struct Shared {
     pub(crate) scenario: Scenario,
     pub(crate) target: SocketAddr,
+    /// The host that a certificate must be for, and who is trusted to say so; none for plain TCP.
+    pub(crate) tls: Option<(String, TlsConfig)>,
     pub(crate) epoll: OwnedFd,
     pub(crate) timers: Timers,
     pub(crate) tally: Tally,
@@ -39,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) buffer: Box<[u8]>,
     /// Where every body is written.
     pub(crate) body: Vec<u8>,
+    /// Where every read is decrypted into.
+    pub(crate) plaintext: Vec<u8>,
 }
 
 /// A user of this worker.
@@ -49,6 +55,8 @@ pub(crate) struct User {
     /// Among the users of this worker.
     slot: u32,
     client: Client<NoStore>,
+    /// With a memory for this user's own TLS session.
+    tls: Option<TlsConfig>,
     link: Link,
     /// False while the user is away.
     wanted: bool,
@@ -68,7 +76,7 @@ pub(crate) struct User {
 enum Link {
     None,
     Connecting { socket: Socket, until_us: u64 },
-    Up(Socket),
+    Up(Stream),
 }
 
 /// Which WELCOME comes next, from the run's point of view.
@@ -114,6 +122,7 @@ impl User {
             index,
             slot,
             client: Client::new(config, NoStore, seed)?,
+            tls: None,
             link: Link::None,
             wanted: true,
             not_before_us,
@@ -219,10 +228,7 @@ impl User {
     fn on_connect_outcome(&mut self, shared: &mut Shared, now_ns: u64) {
         match std::mem::replace(&mut self.link, Link::None) {
             Link::Connecting { socket, .. } => match socket.connect_error() {
-                None => {
-                    self.link = Link::Up(socket);
-                    self.client.on_connected(now_ns / 1_000);
-                }
+                None => self.on_connected(shared, socket, now_ns / 1_000),
                 Some(error) => {
                     self.disconnect(shared, now_ns / 1_000, &format!("connect: {error}"));
                 }
@@ -231,39 +237,60 @@ impl User {
         }
     }
 
+    fn on_connected(&mut self, shared: &mut Shared, socket: Socket, now_us: u64) {
+        let tls = shared.tls.as_ref().map(|(host, config)| {
+            let config = self.tls.get_or_insert_with(|| config.with_own_session());
+            Tls::new(config, host)
+        });
+        match tls.transpose() {
+            Ok(tls) => {
+                self.link = Link::Up(Stream::new(socket, tls));
+                self.client.on_connected(now_us);
+            }
+            Err(error) => self.on_tls_error(shared, &error, now_us),
+        }
+    }
+
     /// Reads what is there; to the very end if the peer has `hung_up`, since no further readiness will be told then.
     fn read(&mut self, shared: &mut Shared, hung_up: bool, now_ns: u64) {
-        while let Link::Up(socket) = &self.link {
-            match socket.read(&mut shared.buffer) {
+        while let Link::Up(stream) = &mut self.link {
+            match stream.read(&mut shared.buffer) {
                 Progress::Bytes(len) => {
                     let bytes = shared.buffer.get(..len).expect("a read fills at most the buffer");
-                    self.client.on_bytes(now_ns / 1_000, bytes);
+                    match stream.open(bytes, &mut shared.plaintext) {
+                        Ok(bytes) => self.client.on_bytes(now_ns / 1_000, bytes),
+                        Err(error) => return self.on_tls_error(shared, &error, now_ns / 1_000),
+                    }
+                    shared.tally.on_handshake(stream.handshake());
                     if len < shared.buffer.len() && !hung_up {
                         return;
                     }
                     self.hear(shared, now_ns);
                 }
                 Progress::Later => return,
-                Progress::Over(why) => self.disconnect(shared, now_ns / 1_000, &why),
+                Progress::Over(why) => match stream.on_end() {
+                    Ok(()) => self.disconnect(shared, now_ns / 1_000, &why),
+                    Err(error) => self.on_tls_error(shared, &error, now_ns / 1_000),
+                },
             }
         }
     }
 
     fn write(&mut self, shared: &mut Shared, now_ns: u64) {
-        while let Link::Up(socket) = &self.link {
-            let bytes = self.client.transmit();
-            if bytes.is_empty() {
-                return;
-            }
-            match socket.write(bytes) {
-                Progress::Bytes(len) if len == bytes.len() => bytes.clear(),
-                Progress::Bytes(len) => drop(bytes.drain(..len)),
-                Progress::Later => return,
-                Progress::Over(why) => {
-                    self.disconnect(shared, now_ns / 1_000, &why);
-                    self.hear(shared, now_ns);
-                }
-            }
+        if let Link::Up(stream) = &mut self.link
+            && let Err(why) = stream.write(self.client.transmit())
+        {
+            self.disconnect(shared, now_ns / 1_000, &why);
+            self.hear(shared, now_ns);
+        }
+    }
+
+    /// With what somebody must change first there is no run.
+    fn on_tls_error(&mut self, shared: &mut Shared, error: &TlsError, now_us: u64) {
+        let why = format!("TLS with {}: {error}", shared.target);
+        self.disconnect(shared, now_us, &why);
+        if self.place == Place::New && error.is_lasting() {
+            shared.fatal = Some(why);
         }
     }
 

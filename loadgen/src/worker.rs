@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use shardwire_sdk::tls::TlsConfig;
 
 use crate::clock;
 use crate::link::{Order, Plan, Word, hear, say};
@@ -63,13 +64,17 @@ impl Worker {
         let mut orders = Orders::default();
         let plan = loop {
             match orders.next()? {
-                Some(Order::Plan(plan)) => break plan,
+                Some(Order::Plan(plan)) => break *plan,
                 Some(_) => anyhow::bail!("the plan comes first"),
                 None => orders.read()?,
             }
         };
         let part = plan.scenario.part(plan.index, plan.count);
         let mut rng = Rng::new(plan.seed);
+        let tls = plan.tls.as_ref().map(|(host, ca)| {
+            let config = TlsConfig::from_ca_pem(ca.as_bytes()).context("--ca")?;
+            Ok::<_, anyhow::Error>((host.clone(), config))
+        });
         let mint = Mint::new(&plan.token_key)?;
         let tokens: Result<Vec<String>> =
             part.clone().map(|index| mint.token(&plan.scenario.user_name(index))).collect();
@@ -87,6 +92,7 @@ impl Worker {
         Ok(Worker {
             shared: Shared {
                 target: plan.target,
+                tls: tls.transpose()?,
                 epoll,
                 timers: Timers::new(users.len()),
                 tally: Tally::new(plan.scenario.users),
@@ -97,6 +103,7 @@ impl Worker {
                 fatal: None,
                 buffer: vec![0; 64 << 10].into_boxed_slice(),
                 body: Vec::new(),
+                plaintext: Vec::new(),
                 scenario: plan.scenario.clone(),
             },
             dirty: (0u32..).take(users.len()).collect(),
