@@ -26,7 +26,7 @@ impl Shard {
         parcel: Parcel,
         out: &mut Outputs,
     ) {
-        let known = self.users.find(parcel.to()).filter(|user| self.users.get(*user).highest > DeviceNo(0));
+        let known = self.users.find(parcel.to()).filter(|user| self.is_known(*user));
         let to = match (known, self.config.unknown_recipients) {
             (Some(user), _) => user,
             (None, UnknownRecipients::Store) => {
@@ -45,6 +45,12 @@ impl Shard {
             return self.report(origin, &parcel, Outcome::Refused(code));
         }
         self.accept(now, to, origin, wants_accepted, parcel, out);
+    }
+
+    /// Whether somebody of that name has registered, or messages were stored for him: a retry of one of those is answered as
+    /// the first was.
+    fn is_known(&self, user: UserRef) -> bool {
+        self.users.get(user).highest > DeviceNo(0) || self.log.span(Users::inbox(user)).is_some()
     }
 
     /// Why a message cannot be taken, decided before anybody sees it.
@@ -116,7 +122,7 @@ impl Shard {
         self.keep_until_safe(
             now,
             to,
-            Entry { id, parcel, origin, stage: Stage::Waiting, is_off_lane: false, due_us: self.due(now) },
+            Entry { id, parcel, origin, stage: Stage::Waiting, is_off_lane: false, since_us: now.mono_us },
         );
     }
 
@@ -136,11 +142,6 @@ impl Shard {
         } else {
             self.set_confirm_timer(now, to);
         }
-    }
-
-    /// When an entry that comes now goes to the log if it is not confirmed.
-    fn due(&self, now: Now) -> u64 {
-        now.mono_us + u64::from(self.config.confirm_timeout_ms) * 1_000
     }
 
     /// DELIVER_ACK: cumulative, and counted up to what was delivered.
@@ -245,7 +246,7 @@ impl Shard {
     /// Tells the sender's home what became of a message.
     pub(crate) fn report(&mut self, origin: Origin, parcel: &Parcel, outcome: Outcome) {
         let room = (outcome != Outcome::Accepted).then_some(parcel.size());
-        self.outcomes.push_back(Report { origin, mid: parcel.mid, room, outcome });
+        self.outcomes.push_back(Report { origin, mid: parcel.mid, room, outcome, since_us: None });
     }
 
     /// Whether the log takes messages.
@@ -258,7 +259,7 @@ impl Shard {
 pub(crate) fn safe(entry: &Entry, by: SafeBy) -> Report {
     let outcome = Outcome::Safe { by, id: entry.id };
     let room = (!entry.is_off_lane).then_some(entry.parcel.size());
-    Report { origin: entry.origin, mid: entry.parcel.mid, room, outcome }
+    Report { origin: entry.origin, mid: entry.parcel.mid, room, outcome, since_us: Some(entry.since_us) }
 }
 
 /// Whether a device takes this entry at once, or needs no delivery of it.

@@ -5,7 +5,7 @@ mod house;
 use std::collections::BTreeMap;
 
 use gateway_core::envelope::{Outcome, UserRef};
-use gateway_core::{Envelope, Input, ShardIndex, home};
+use gateway_core::{Envelope, Input, ShardIndex, UnknownRecipients, home};
 use house::{House, KEY, bodies};
 use wire::Code;
 
@@ -95,4 +95,20 @@ fn a_retry_of_what_is_stored_is_answered_though_the_senders_own_inbox_is_full() 
     assert_eq!(house.seen(phone).last().map(String::as_str), Some("SEND_ACK 1 stored"));
     house.send(phone, 2, "alice", "m2");
     assert_eq!(house.seen(phone).last().map(String::as_str), Some("SEND_NACK 2 405"), "what is new is refused");
+}
+
+#[test]
+fn a_retry_of_what_is_stored_is_answered_though_nobody_of_that_name_has_registered() {
+    let mut house = House::new();
+    let bob = house.hello(0, "bob", "phone", 100);
+    house.send(bob, 1, "alice", "m1");
+
+    let refuse = UnknownRecipients::Refuse;
+    let mut house = House::configured(house.disk, 2_000_000_000, |config| config.unknown_recipients = refuse);
+    let bob = house.hello_after(0, "bob", "phone", 100, 1);
+    house.seen(bob);
+    house.send(bob, 1, "alice", "m1");
+    assert_eq!(house.seen(bob), ["SEND_ACK 1 stored"]);
+    house.send(bob, 2, "stranger", "m2");
+    assert_eq!(house.seen(bob), ["SEND_NACK 2 400"]);
 }
