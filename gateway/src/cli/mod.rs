@@ -3,6 +3,7 @@
 #[cfg_attr(not(test), expect(dead_code, reason = "for the commands that ask a running gateway"))]
 pub(crate) mod admin_client;
 mod chat;
+mod config;
 mod serve;
 mod settings;
 mod token;
@@ -17,6 +18,8 @@ use crate::tell::tell;
 pub fn run() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Chat(args) => chat::run(args),
+        Command::CheckConfig(args) => config::check(args),
+        Command::Config(args) => config::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Token(args) => token::run(args),
     };
@@ -40,6 +43,8 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Chat(chat::ChatArgs),
+    CheckConfig(config::CheckArgs),
+    Config(config::ConfigArgs),
     Serve(serve::ServeArgs),
     Token(token::TokenArgs),
 }

@@ -1,13 +1,14 @@
 //! The file: TOML, read so that every value and every mistake is known by its line and column.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::path::Path;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::key::{KEYS, Key, Value};
-use super::near::nearest;
+use super::key::{KEYS, Key, Kind, Value};
+use super::near;
 use super::settings::{Mistakes, Settings, Source};
 
 /// Lays what `text` says over `settings`. `path` is where it comes from.
@@ -49,7 +50,10 @@ fn take(
                 format!("{name} is a section: write [{name}] on a line of its own, and its keys below"),
             );
         }
-        None => mistakes.push(name_source, format!("there is no key {name}{}", nearest(name))),
+        None if value.get_ref().is_table() => {
+            mistakes.push(name_source, format!("there is no section [{name}]{}", near::section(name)));
+        }
+        None => mistakes.push(name_source, format!("there is no key {name}{}", near::key(name))),
         Some(key) => match convert(key, value.get_ref()) {
             Ok(value) => settings.set(key, value, name_source),
             Err(message) => mistakes.push(value_source, format!("{name}: {message}")),
@@ -58,7 +62,6 @@ fn take(
 }
 
 fn convert(key: &Key, value: &DeValue<'_>) -> Result<Value, String> {
-    use super::key::Kind;
     let kind = &key.kind;
     match (kind, value) {
         (Kind::Address | Kind::Path | Kind::Word(_), DeValue::String(text)) => kind.take_text(text),
@@ -67,16 +70,17 @@ fn convert(key: &Key, value: &DeValue<'_>) -> Result<Value, String> {
             Ok(number) => kind.take_number(number),
             Err(_) => Err(format!("{kind}, not {number}")),
         },
-        (Kind::Whole(..) | Kind::Switch, DeValue::String(text)) if kind.take_text(text).is_ok() => {
-            Err(format!("{kind}, without quotes"))
-        }
+        (Kind::Whole(..) | Kind::Switch, DeValue::String(text)) => match kind.take_text(text) {
+            Ok(_) => Err(format!("{kind}, without quotes")),
+            Err(message) => Err(message),
+        },
         (_, value) => Err(format!("{kind}, not {}", described(value))),
     }
 }
 
 fn described(value: &DeValue<'_>) -> String {
     match value {
-        DeValue::String(text) => format!("{text:?}"),
+        DeValue::String(_) => "a text".to_owned(),
         DeValue::Integer(number) => format!("the number {number}"),
         DeValue::Boolean(switch) => format!("{switch}"),
         DeValue::Float(_) => "a number with a fraction".to_owned(),
@@ -91,7 +95,7 @@ fn is_section(name: &str) -> bool {
 }
 
 /// The entries of a table as they stand in the file.
-fn in_order<'a, 'i>(table: &'a DeTable<'i>) -> Vec<(&'a Spanned<std::borrow::Cow<'i, str>>, &'a Spanned<DeValue<'i>>)> {
+fn in_order<'a, 'i>(table: &'a DeTable<'i>) -> Vec<(&'a Spanned<Cow<'i, str>>, &'a Spanned<DeValue<'i>>)> {
     let mut entries: Vec<_> = table.iter().collect();
     entries.sort_by_key(|(name, _)| name.span().start);
     entries

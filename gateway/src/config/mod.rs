@@ -4,20 +4,23 @@ mod environment;
 mod file;
 mod key;
 mod near;
+mod paths;
+mod print;
 mod rules;
 mod settings;
 
+use std::ffi::OsString;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gateway_core::UnknownRecipients;
 use tracing::Level;
 
 pub(crate) use self::key::{
-    ADMIN_LISTEN, ALLOW_PLAIN_TCP, CERTIFICATE_FILE, DATA_DIR, DEFAULT_DATA_DIR, DEFAULT_LISTEN, Endpoint, KEY_FILE,
-    Key, LISTEN_TCP, LISTEN_TLS, SHARDS, TOKEN_KEY_FILE, Value,
+    ADMIN_LISTEN, ALLOW_PLAIN_TCP, CERTIFICATE_FILE, DATA_DIR, DEFAULT_DATA_DIR, DEFAULT_LISTEN, KEY_FILE, Key,
+    LISTEN_TCP, LISTEN_TLS, LOG_FORMAT, LOG_LEVEL, SHARDS, TOKEN_KEY_FILE, Value,
 };
 pub(crate) use self::settings::Mistakes;
 use self::settings::{Settings, Source};
@@ -144,7 +147,7 @@ pub(crate) enum LogFormat {
 }
 
 /// What the command line says.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Flags {
     /// `--config`
     pub(crate) config: Option<PathBuf>,
@@ -154,68 +157,74 @@ pub(crate) struct Flags {
     pub(crate) given: Vec<(&'static Key, &'static str, Value)>,
 }
 
+/// All that is set, by whomever, each value good for itself.
+#[derive(Debug)]
+pub(crate) struct Effective {
+    settings: Settings,
+    dev: bool,
+}
+
 impl Config {
     /// Reads the file, if one is named, and lays the environment and the flags over it.
     ///
     /// # Errors
-    /// [`Error::Path`] for a file that cannot be read, [`Error::Config`] with all mistakes that were made.
+    /// As [`Effective::read`] and [`Effective::check`].
     pub(crate) fn load(flags: Flags) -> Result<Config, Error> {
-        let dev = flags.dev;
-        let settings = gather(flags)?;
-        rules::check(&settings, dev).map_err(Error::Config)
+        Effective::read(flags)?.check()
     }
 }
 
-fn gather(flags: Flags) -> Result<Settings, Error> {
-    let mut settings = Settings::new();
-    let mut mistakes = Mistakes::default();
-    if let Some(path) = &flags.config {
-        let text = fs::read_to_string(path).map_err(Error::path(path, "read the configuration"))?;
-        file::lay_over(&mut settings, path, &text, &mut mistakes);
+impl Effective {
+    /// Reads the file, if one is named, and lays the environment and the flags over it.
+    ///
+    /// # Errors
+    /// [`Error::Path`] for a file that cannot be read, [`Error::Config`] with every value that cannot be used.
+    pub(crate) fn read(flags: Flags) -> Result<Effective, Error> {
+        let file = match &flags.config {
+            Some(path) => Some((path, fs::read_to_string(path).map_err(Error::path(path, "read the configuration"))?)),
+            None => None,
+        };
+        let file = file.as_ref().map(|(path, text)| (path.as_path(), text.as_str()));
+        Effective::gather(file, std::env::vars_os(), flags.given, flags.dev).map_err(Error::Config)
     }
-    environment::lay_over(&mut settings, std::env::vars_os(), &mut mistakes);
-    for (key, flag, value) in flags.given {
-        settings.set(key, value, Source::Flag(flag));
+
+    /// What it comes to.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with every value that does not go together with another one.
+    pub(crate) fn check(&self) -> Result<Config, Error> {
+        rules::check(&self.settings, self.dev).map_err(Error::Config)
     }
-    if mistakes.0.is_empty() { Ok(settings) } else { Err(Error::Config(mistakes)) }
+
+    /// Looks at all that can be looked at without changing anything: besides [`Effective::check`], whether the files are there that
+    /// it names.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with everything that would not do.
+    pub(crate) fn check_thoroughly(&self) -> Result<(), Error> {
+        let mut mistakes = rules::check(&self.settings, self.dev).err().unwrap_or_default();
+        mistakes.0.append(&mut paths::check(&self.settings).0);
+        if mistakes.0.is_empty() { Ok(()) } else { Err(Error::Config(mistakes)) }
+    }
+
+    fn gather(
+        file: Option<(&Path, &str)>,
+        variables: impl Iterator<Item = (OsString, OsString)>,
+        flags: Vec<(&'static Key, &'static str, Value)>,
+        dev: bool,
+    ) -> Result<Effective, Mistakes> {
+        let (mut settings, mut mistakes) = (Settings::new(), Mistakes::default());
+        if let Some((path, text)) = file {
+            file::lay_over(&mut settings, path, text, &mut mistakes);
+        }
+        environment::lay_over(&mut settings, variables, &mut mistakes);
+        for (key, flag, value) in flags {
+            settings.set(key, value, Source::Flag(flag));
+        }
+        rules::suppose(&mut settings, dev);
+        if mistakes.0.is_empty() { Ok(Effective { settings, dev }) } else { Err(mistakes) }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-
-    fn dev() -> Flags {
-        Flags { dev: true, ..Flags::default() }
-    }
-
-    /// What the command line, the environment and a file called `file.toml` come to.
-    fn load(flags: Flags, variables: &[(&str, &str)], toml: &str) -> Result<Config, String> {
-        let (mut settings, mut mistakes) = (Settings::new(), Mistakes::default());
-        file::lay_over(&mut settings, Path::new("file.toml"), toml, &mut mistakes);
-        let variables = variables.iter().map(|(name, value)| (name.into(), value.into()));
-        environment::lay_over(&mut settings, variables, &mut mistakes);
-        for (key, flag, value) in flags.given {
-            settings.set(key, value, Source::Flag(flag));
-        }
-        if mistakes.0.is_empty() {
-            rules::check(&settings, flags.dev).map_err(|mistakes| mistakes.to_string())
-        } else {
-            Err(mistakes.to_string())
-        }
-    }
-
-    #[test]
-    fn flags_win_over_the_environment_and_that_over_the_file() {
-        let toml =
-            "shards = 3\ndata_dir = 'file'\n[messages]\nunknown_recipients = 'refuse'\n[session]\nheartbeat_s = 100";
-        let variables = [("SHARDWIRE__SHARDS", "4"), ("SHARDWIRE__SESSION__HEARTBEAT_S", "200")];
-        let flags = Flags { given: vec![(&SHARDS, "--shards", Value::Whole(5))], ..dev() };
-        let config = load(flags, &variables, toml).unwrap();
-        assert_eq!(config.shards, Some(5));
-        assert_eq!(config.session.heartbeat_s, 200);
-        assert_eq!(config.data_dir, Path::new("file"));
-        assert_eq!(config.messages.unknown_recipients, UnknownRecipients::Refuse);
-    }
-}
+mod tests;

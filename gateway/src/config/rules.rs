@@ -1,5 +1,6 @@
 //! What must hold between settings, and how they become a [`Config`].
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use gateway_core::UnknownRecipients;
@@ -9,13 +10,25 @@ use super::key::{
     ADMIN_LISTEN, ADMIN_TOKEN_FILE, ALLOW_PLAIN_TCP, CERTIFICATE_FILE, DATA_DIR, DRAIN_DEADLINE_S, DRAIN_SLOT_LEN_S,
     DRAIN_SLOT_START_S, HASH_MEMORY_KIB, HASH_THREADS, HEARTBEAT_S, INBOX_COUNT_MAX, KEY_FILE, LISTEN_TCP, LISTEN_TLS,
     LOG_FORMAT, LOG_LEVEL, PASSWORDS, PAYLOAD_LEN_MAX_KEY, REGISTER, SHARDS, TICKET_HOURS, TOKEN_KEY_FILE,
-    UNKNOWN_RECIPIENTS,
+    UNKNOWN_RECIPIENTS, Value,
 };
 use super::settings::{Mistakes, Settings, Source};
 use super::{
     AdminConfig, Config, DrainConfig, ListenConfig, LogConfig, LogFormat, LoginConfig, MessagesConfig, SessionConfig,
     TlsFiles,
 };
+
+/// Sets what nobody has set and depends on something else.
+pub(super) fn suppose(settings: &mut Settings, dev: bool) {
+    if dev && settings.switch(&PASSWORDS) {
+        // Where things are tried out, making an account is one of them.
+        settings.suppose(&REGISTER, Value::Switch(true), Source::Flag("--dev"));
+    }
+    // Hashing must leave the shards the most of each CPU.
+    let cpus = std::thread::available_parallelism().map_or(1, |cpus| cpus.get() / 4);
+    let threads = u32::try_from(cpus.clamp(1, 64)).expect("64 fits");
+    settings.suppose(&HASH_THREADS, Value::Whole(threads), Source::Default);
+}
 
 /// The configuration, or everything that is wrong with it.
 pub(super) fn check(settings: &Settings, dev: bool) -> Result<Config, Mistakes> {
@@ -24,6 +37,7 @@ pub(super) fn check(settings: &Settings, dev: bool) -> Result<Config, Mistakes> 
     check_tls(settings, dev, &mut mistakes);
     check_login(settings, dev, &mut mistakes);
     check_admin(settings, &mut mistakes);
+    check_collisions(settings, &mut mistakes);
     if mistakes.0.is_empty() { Ok(build(settings, dev)) } else { Err(mistakes) }
 }
 
@@ -92,7 +106,7 @@ fn check_login(settings: &Settings, dev: bool, mistakes: &mut Mistakes) {
              (login.passwords), or try things out with --dev",
         );
     }
-    if settings.switch(&REGISTER) && !settings.switch(&PASSWORDS) && settings.source(&REGISTER) != Source::Default {
+    if settings.switch(&REGISTER) && !settings.switch(&PASSWORDS) {
         mistakes.push(
             settings.source(&REGISTER),
             "people who register choose a password, and login.passwords is false: set one of the two otherwise",
@@ -101,18 +115,32 @@ fn check_login(settings: &Settings, dev: bool, mistakes: &mut Mistakes) {
 }
 
 fn check_admin(settings: &Settings, mistakes: &mut Mistakes) {
-    let Some(address) = settings.address(&ADMIN_LISTEN) else { return };
-    if !address.ip().is_loopback() {
+    if let Some(address) = settings.address(&ADMIN_LISTEN).filter(|address| !address.ip().is_loopback()) {
         mistakes.push(
             settings.source(&ADMIN_LISTEN),
             format!("{address} can be reached from other machines, and the admin listener is for this one only: use 127.0.0.1"),
         );
     }
-    for key in [&LISTEN_TCP, &LISTEN_TLS] {
-        if settings.address(key) == Some(address) && address.port() != 0 {
-            mistakes.push(settings.source(&ADMIN_LISTEN), format!("{address} is that of {} already", key.name));
+}
+
+fn check_collisions(settings: &Settings, mistakes: &mut Mistakes) {
+    for (first, second) in [(&LISTEN_TCP, &LISTEN_TLS), (&LISTEN_TCP, &ADMIN_LISTEN), (&LISTEN_TLS, &ADMIN_LISTEN)] {
+        if let (Some(a), Some(b)) = (settings.address(first), settings.address(second))
+            && collide(a, b)
+        {
+            mistakes.push(
+                settings.source(second),
+                format!("{} ({b}) and {} ({a}) need the same port: give one of them another", second.name, first.name),
+            );
         }
     }
+}
+
+/// Whether no two sockets can listen on these at once.
+fn collide(a: SocketAddr, b: SocketAddr) -> bool {
+    // The system gives each listener a port of its own when it chooses; and all addresses are also each of them.
+    let is_same_ip = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
+    a.port() != 0 && a.port() == b.port() && is_same_ip
 }
 
 fn build(settings: &Settings, dev: bool) -> Config {
@@ -134,9 +162,9 @@ fn build(settings: &Settings, dev: bool) -> Config {
             dev,
             token_key: settings.path(&TOKEN_KEY_FILE).map(ToOwned::to_owned),
             passwords: settings.switch(&PASSWORDS),
-            register: register(settings, dev),
+            register: settings.switch(&REGISTER),
             ticket_ttl: Duration::from_secs(3600 * u64::from(settings.whole(&TICKET_HOURS))),
-            hash_threads: settings.number(&HASH_THREADS).map_or_else(hash_threads, small),
+            hash_threads: small(settings.number(&HASH_THREADS).expect("it is supposed where it is not set")),
             hash_memory_kib: settings.whole(&HASH_MEMORY_KIB),
         },
         session: SessionConfig {
@@ -164,16 +192,4 @@ fn build(settings: &Settings, dev: bool) -> Config {
             format: if settings.word(&LOG_FORMAT) == "json" { LogFormat::Json } else { LogFormat::Text },
         },
     }
-}
-
-/// Where things are tried out, making an account is one of them.
-fn register(settings: &Settings, dev: bool) -> bool {
-    let is_silent = settings.source(&REGISTER) == Source::Default;
-    if is_silent { dev && settings.switch(&PASSWORDS) } else { settings.switch(&REGISTER) }
-}
-
-/// Hashing must leave the shards the most of each CPU.
-fn hash_threads() -> u16 {
-    let cpus = std::thread::available_parallelism().map_or(1, |cpus| cpus.get() / 4);
-    u16::try_from(cpus.clamp(1, 64)).expect("64 fits")
 }

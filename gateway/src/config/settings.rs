@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use super::key::{Endpoint, KEYS, Key, Value};
+use super::key::{KEYS, Key, Unset, Value};
 
 /// The values of all keys that are set or have a default, each with its source.
 #[derive(Debug)]
@@ -49,7 +49,8 @@ impl Settings {
     /// The defaults.
     pub(super) fn new() -> Settings {
         let defaults = KEYS.iter().filter_map(|key| {
-            let value = key.kind.take_text(key.default?).expect("a default is of its key's kind");
+            let Unset::Default(text) = key.unset else { return None };
+            let value = key.kind.take_text(text).expect("a default is of its key's kind");
             Some((key.name, Setting { value, source: Source::Default }))
         });
         Settings { by_name: defaults.collect() }
@@ -62,6 +63,13 @@ impl Settings {
 
     pub(super) fn find(&self, key: &Key) -> Option<&Setting> {
         self.by_name.get(key.name)
+    }
+
+    /// Sets a key that nobody has set.
+    pub(super) fn suppose(&mut self, key: &'static Key, value: Value, source: Source) {
+        if self.source(key) == Source::Default {
+            self.set(key, value, source);
+        }
     }
 
     /// Who set a key; [`Source::Default`] if nobody did.
@@ -97,7 +105,7 @@ impl Settings {
 
     pub(super) fn address(&self, key: &Key) -> Option<SocketAddr> {
         match self.find(key).expect("the key has a default").value {
-            Value::Address(Endpoint(address)) => address,
+            Value::Address(address) => address,
             ref other => unreachable!("{}: {other:?}", key.name),
         }
     }
@@ -139,9 +147,10 @@ impl fmt::Display for Mistake {
 /// A line for each.
 impl fmt::Display for Mistakes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, mistake) in self.0.iter().enumerate() {
-            write!(f, "{}{mistake}", if index == 0 { "" } else { "\n" })?;
+        if let [mistake] = self.0.as_slice() {
+            return write!(f, "{mistake}");
         }
-        Ok(())
+        write!(f, "{} mistakes in the configuration:", self.0.len())?;
+        self.0.iter().try_for_each(|mistake| write!(f, "\n  {mistake}"))
     }
 }
