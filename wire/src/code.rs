@@ -107,6 +107,8 @@ codes! {
     SlowReader = 112, Network, Now;
     /// A value is outside its range.
     OutOfRange = 113, Client, Never;
+    /// A frame was begun and not finished within the time allowed.
+    FrameTimeout = 114, Network, Now;
 
     /// The credential is not valid here: its signature, its key or its form.
     BadCredential = 200, Application, Never;

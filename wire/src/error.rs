@@ -1,6 +1,6 @@
 //! What can be wrong with bytes from a peer. Every variant is the peer's fault.
 
-use crate::{Code, frame_type, name::NameError};
+use crate::{Code, frame_type, limits::FRAME_TIMEOUT, name::NameError};
 
 /// Why a frame is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -43,6 +43,9 @@ pub enum WireError {
     /// HELLO without a credential, or with more than one.
     #[error("HELLO carries exactly one of token, password and ticket")]
     OneCredential,
+    /// A frame was begun and not finished in time.
+    #[error("a frame was not finished within {} s", FRAME_TIMEOUT.as_secs())]
+    TooSlow,
     /// A value is outside its range.
     #[error("{}: {what}", show(*.frame_type))]
     OutOfRange {
@@ -64,10 +67,11 @@ impl WireError {
             WireError::BadName { .. } => Code::BadName,
             WireError::OneCredential => Code::OneCredential,
             WireError::OutOfRange { .. } => Code::OutOfRange,
+            WireError::TooSlow => Code::FrameTimeout,
         }
     }
 
-    /// The type byte of the frame it is about, for ERROR.
+    /// The type byte of the frame it is about, for ERROR; 0 where that is not known.
     pub fn frame_type(&self) -> u8 {
         match self {
             WireError::FrameTooLarge { frame_type, .. }
@@ -77,6 +81,7 @@ impl WireError {
             | WireError::OutOfRange { frame_type, .. }
             | WireError::UnknownType(frame_type) => *frame_type,
             WireError::OneCredential => frame_type::HELLO,
+            WireError::TooSlow => 0,
         }
     }
 

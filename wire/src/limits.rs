@@ -12,6 +12,8 @@ pub const CLIENT_PAYLOAD_LEN_MAX: usize = 64 * 1024;
 pub const HELLO_PAYLOAD_LEN_MAX: usize = 4 * 1024;
 /// How long a client has from its connection to a complete HELLO.
 pub const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a client has to finish a frame that it has begun; the gateway may be a few seconds late to notice.
+pub const FRAME_TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest name of a user, or of a group with its `#`.
 pub const NAME_LEN_MAX: usize = 64;
 /// The longest name of a device.

@@ -66,6 +66,7 @@ fn the_table_of_limits_is_that_of_the_code() {
         ("CLIENT_PAYLOAD_LEN_MAX", limits::CLIENT_PAYLOAD_LEN_MAX as u64),
         ("HELLO_PAYLOAD_LEN_MAX", limits::HELLO_PAYLOAD_LEN_MAX as u64),
         ("HELLO_TIMEOUT", limits::HELLO_TIMEOUT.as_secs()),
+        ("FRAME_TIMEOUT", limits::FRAME_TIMEOUT.as_secs()),
         ("NAME_LEN_MAX", limits::NAME_LEN_MAX as u64),
         ("DEVICE_LEN_MAX", limits::DEVICE_LEN_MAX as u64),
         ("ACCOUNT_PASSWORD_LEN_MAX", limits::ACCOUNT_PASSWORD_LEN_MAX as u64),
