@@ -143,6 +143,7 @@ async fn drive(setup: Setup, pacer: Rc<Pacer>) -> Result<(), Error> {
     let listened_on = monoio::fs::File::from_std(listened_on.into()).map_err(Error::system("use an eventfd"))?;
     let is_over = Rc::new(std::cell::Cell::new(false));
     let listener = monoio::spawn(listen_to_doorbell(listened_on, Rc::clone(&bell), Rc::clone(&is_over)));
+    set_tls(reactor.net(), &setup.secrets);
     mesh.open(reactor.net().ring_number(), pressed_by_others);
     let clock = Clock::new();
     let mut this = ShardLoop {
@@ -170,6 +171,13 @@ async fn drive(setup: Setup, pacer: Rc<Pacer>) -> Result<(), Error> {
     rustix::io::write(&own, &1u64.to_ne_bytes()).map_err(|error| Error::system("end the shard")(error.into()))?;
     listener.await;
     Ok(())
+}
+
+/// For those who come from now on.
+fn set_tls(net: &mut Net, secrets: &Secrets) {
+    if let Some(config) = &secrets.tls {
+        net.set_tls(Arc::clone(config));
+    }
 }
 
 /// Rings `bell` whenever the reactor's eventfd was written to, by the ring or by another thread.
@@ -330,8 +338,11 @@ impl ShardLoop {
 
     fn on_letter(&mut self, net: &mut Net, letter: Letter) {
         match letter {
-            Letter::Serve(listener) => net.start_accepting(listener),
-            Letter::Secrets(secrets) => self.secrets = secrets,
+            Letter::Serve(listener) => net.start_accepting(listener, false),
+            Letter::Secrets(secrets) => {
+                set_tls(net, &secrets);
+                self.secrets = secrets;
+            }
             Letter::Drain => {
                 net.stop_accepting();
                 self.handle(net, Input::Drain);

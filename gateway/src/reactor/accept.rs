@@ -1,4 +1,4 @@
-//! Taking connections: one listener per shard on the same address, the kernel spreads what comes.
+//! Taking connections: a listener per shard on the same address, plain or TLS, the kernel spreads what comes.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,8 +12,9 @@ use super::conn::{DescriptorBudget, Socket};
 use super::ring::{Completion, Op, Ring, Tag};
 use crate::error::Error;
 
-/// A shard's listener and its multishot accept.
+/// One of a shard's listeners and its multishot accept.
 pub(crate) struct Acceptor {
+    tag: Tag,
     listener: Option<OwnedFd>,
     budget: Arc<DescriptorBudget>,
     is_armed: bool,
@@ -23,9 +24,10 @@ pub(crate) struct Acceptor {
 }
 
 impl Acceptor {
-    /// One that has no listener yet.
-    pub(crate) fn new(budget: Arc<DescriptorBudget>) -> Acceptor {
-        Acceptor { listener: None, budget, is_armed: false, is_stopped: false, retry_at: None }
+    /// One that has no listener yet. Its completions come under `index`.
+    pub(crate) fn new(index: u32, budget: Arc<DescriptorBudget>) -> Acceptor {
+        let tag = Tag::of(Op::Accept, index);
+        Acceptor { tag, listener: None, budget, is_armed: false, is_stopped: false, retry_at: None }
     }
 
     /// Begins to take connections.
@@ -41,7 +43,7 @@ impl Acceptor {
         self.is_stopped = true;
         self.retry_at = None;
         if self.is_armed {
-            ring.cancel(TAG);
+            ring.cancel(self.tag);
         } else {
             self.listener = None;
         }
@@ -87,7 +89,7 @@ impl Acceptor {
             // The queue of the listener holds the others until there is room.
             self.retry_at = Some(Instant::now() + BACK_OFF);
             if self.is_armed {
-                ring.cancel(TAG);
+                ring.cancel(self.tag);
             }
         } else if !self.is_armed && self.retry_at.is_none() {
             self.arm(ring);
@@ -99,7 +101,7 @@ impl Acceptor {
         if let Some(listener) = &self.listener
             && !self.is_armed
         {
-            ring.accept(listener.as_fd(), TAG);
+            ring.accept(listener.as_fd(), self.tag);
             self.is_armed = true;
         }
     }
@@ -158,7 +160,6 @@ const BACK_OFF: Duration = Duration::from_millis(100);
 const BIND_INTERVAL: Duration = Duration::from_millis(20);
 /// Connections that may wait to be accepted; the kernel cuts it to net.core.somaxconn.
 const BACKLOG: i32 = 4096;
-const TAG: Tag = Tag { op: Op::Accept, generation: 0, index: 0 };
 
 const EINTR: i32 = 4;
 const EPROTO: i32 = 71;

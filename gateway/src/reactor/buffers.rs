@@ -1,6 +1,6 @@
 //! Buffers that connections hold only while there is something in them.
 
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 
 /// Empty buffers, kept for the next who needs one.
 #[derive(Debug, Default)]
@@ -81,6 +81,49 @@ impl Deref for Queue {
         self.buffer.get(self.taken..).expect("taken <= buffer.len()")
     }
 }
+
+impl DerefMut for Queue {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        self.buffer.get_mut(self.taken..).expect("taken <= buffer.len()")
+    }
+}
+
+/// Where everything is read and decrypted: one for all connections, so it stays in the cache.
+pub(crate) struct Shared {
+    /// `HEADROOM`, then what is read.
+    bytes: Box<[u8]>,
+    /// What records held, before it is cut into frames.
+    pub(crate) plain: Vec<u8>,
+}
+
+impl Shared {
+    /// The one of a reactor.
+    pub(crate) fn new() -> Shared {
+        Shared { bytes: vec![0; HEADROOM + READ_LEN].into_boxed_slice(), plain: Vec::new() }
+    }
+
+    /// To read into.
+    pub(crate) fn room(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(HEADROOM..).expect("it is longer than that")
+    }
+
+    /// What the last read brought, so many bytes, behind what was kept of an earlier one.
+    ///
+    /// # Panics
+    /// When more than [`HEADROOM`] was kept.
+    pub(crate) fn behind(&mut self, kept: &[u8], len: usize) -> &mut [u8] {
+        let start = HEADROOM.checked_sub(kept.len()).expect("no more is kept than there is room for");
+        let joined = self.bytes.get_mut(start..HEADROOM + len).expect("no more was read than there is room for");
+        let (front, _) = joined.split_at_mut(kept.len());
+        front.copy_from_slice(kept);
+        joined
+    }
+}
+
+/// Above the largest frame that clients may send by default, so that such a frame is seldom put together from parts.
+pub(crate) const READ_LEN: usize = 64 * 1024;
+/// The most that is kept of what came and cannot be decrypted yet: a TLS record, and parts of a handshake message before it.
+pub(crate) const HEADROOM: usize = 32 * 1024;
 
 /// What a coalesced turn's frames for one connection seldom exceed.
 const BUFFER_LEN_MAX: usize = 4096;

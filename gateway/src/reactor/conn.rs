@@ -7,21 +7,32 @@
 //! ```
 //! A place is used again only after the last completion of every entry that names it.
 
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::buffers::Queue;
+use rustix::net::getpeername;
 
-/// A connection as the reactor sees it. About 100 bytes, and nothing on the heap while it is idle.
+use super::buffers::Queue;
+use super::tls::Tls;
+
+/// A connection as the reactor sees it. About 100 bytes, and nothing on the heap while it is idle but the TLS session, if it has
+/// one.
 pub(crate) struct Conn {
     pub(crate) socket: Socket,
+    /// The session that encrypts it.
+    pub(crate) tls: Option<Box<Tls>>,
     pub(crate) stage: Stage,
+    /// How often the watch has found the same beginning of a frame.
+    pub(crate) stale_looks: u8,
+    /// The watch looks at it from time to time.
+    pub(crate) is_watched: bool,
     /// The limit in force for the payload of a frame.
     pub(crate) payload_len_max: u32,
-    /// Bytes read and not parsed: the beginning of a frame, or what came after a pause.
+    /// Bytes read, decrypted and not parsed: the beginning of a frame, or what came after a pause.
     pub(crate) unread: Queue,
-    /// Bytes written and not sent.
+    /// Bytes written and not sent; under TLS those that are not encrypted yet.
     pub(crate) unsent: Queue,
     /// No frames are handed out.
     pub(crate) is_paused: bool,
@@ -60,10 +71,13 @@ pub(crate) enum Stage {
 
 impl Conn {
     /// A fresh connection: open, nothing waiting, not polled yet.
-    pub(crate) fn new(socket: Socket, payload_len_max: u32) -> Conn {
+    pub(crate) fn new(socket: Socket, tls: Option<Box<Tls>>, payload_len_max: u32) -> Conn {
         Conn {
             socket,
+            tls,
             stage: Stage::Open,
+            stale_looks: 0,
+            is_watched: false,
             payload_len_max,
             unread: Queue::default(),
             unsent: Queue::default(),
@@ -89,6 +103,26 @@ impl Conn {
         matches!(self.stage, Stage::Open | Stage::Leaving) && !self.is_broken
     }
 
+    /// Whether its TLS handshake is not over.
+    pub(crate) fn is_handshaking(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
+    }
+
+    /// Whether its peer has begun a frame, or a TLS record, that has not come whole.
+    pub(crate) fn is_in_mid_frame(&self) -> bool {
+        !self.unread.is_empty() || self.tls.as_ref().is_some_and(|tls| tls.is_in_mid_record())
+    }
+
+    /// Bytes that wait to be sent, in the form in which they wait: encrypted or not yet. What waits for the end of the handshake
+    /// does not count.
+    pub(crate) fn left(&self) -> usize {
+        match &self.tls {
+            None => self.unsent.len(),
+            Some(tls) if tls.is_handshaking() => tls.sealed.len(),
+            Some(tls) => tls.sealed.len() + self.unsent.len(),
+        }
+    }
+
     /// Whether entries of the ring still name it.
     pub(crate) fn is_named(&self) -> bool {
         self.is_polled || self.is_write_polled
@@ -96,9 +130,10 @@ impl Conn {
 }
 
 /// A connection on its way from one shard to another, with everything that was read and not handed out, and everything that
-/// was written and not sent.
+/// was written and not sent. The TLS session takes along what it has of both in encrypted form.
 pub(crate) struct Detached {
     pub(crate) socket: Socket,
+    pub(crate) tls: Option<Box<Tls>>,
     pub(crate) unread: Vec<u8>,
     pub(crate) unsent: Vec<u8>,
 }
@@ -129,6 +164,11 @@ impl Socket {
     /// Whether nobody has logged in on it.
     pub(crate) fn is_guest(&self) -> bool {
         self.is_guest
+    }
+
+    /// The other end's address; `None` when it is gone.
+    pub(crate) fn peer_address(&self) -> Option<SocketAddr> {
+        SocketAddr::try_from(getpeername(&self.descriptor).ok()??).ok()
     }
 }
 

@@ -6,6 +6,7 @@
 //!
 //! - An idle connection is a multishot poll in the ring and a record here; it holds no buffer.
 //! - Reading is `recv` into one shared buffer that stays in the cache, so not to read is all that backpressure needs.
+//! - Under TLS the same holds: one read, then decrypted into a second shared buffer; one send of what was encrypted into a third.
 //! - Sending is `send` too. Through the ring it would need a buffer that is kept until its completion, a cancellation before each
 //!   close, and one more completion per message, to save the entry into the kernel: under a tenth of what the kernel's TCP costs.
 //!
@@ -22,6 +23,8 @@ pub(crate) mod ring;
 mod slab;
 #[cfg(test)]
 mod tests;
+pub(crate) mod tls;
+mod watch;
 mod write;
 
 use std::io;
@@ -33,6 +36,7 @@ use gateway_core::ConnId;
 use wire::WireError;
 
 pub(crate) use accept::listen;
+use buffers::Shared;
 pub(crate) use conn::{DescriptorBudget, Detached};
 pub(crate) use net::Net;
 use ring::Ring;
@@ -40,8 +44,8 @@ use ring::Ring;
 /// The sockets of one shard.
 pub(crate) struct Reactor {
     net: Net,
-    /// Everything is read into this: one buffer that stays in the cache.
-    buffer: Box<[u8]>,
+    /// Everything is read into this.
+    shared: Shared,
 }
 
 /// What happened. Those about a connection come only while it is open: none after [`Net::close`], [`Net::release`] (but
@@ -61,7 +65,7 @@ pub(crate) enum Event<'a> {
         /// What follows the header.
         payload: &'a [u8],
     },
-    /// Bytes that are no frame, or one that is too long. No more is read.
+    /// Bytes that are no frame, or one that is too long or does not come whole. No more is read.
     Broken {
         /// Where they came.
         conn: ConnId,
@@ -82,7 +86,8 @@ pub(crate) enum Event<'a> {
     Sent {
         /// Which.
         conn: ConnId,
-        /// Bytes still waiting.
+        /// Bytes still waiting, in the form in which they wait: under TLS up to 64 KiB of them are encrypted, and 22 bytes longer
+        /// for each 16 KiB.
         left: usize,
     },
     /// The peer or the network ended it.
@@ -112,10 +117,7 @@ impl Reactor {
     /// # Errors
     /// When the system gives no ring: see [`ring::explain`].
     pub(crate) fn new(budget: Arc<DescriptorBudget>, payload_len_max: u32) -> io::Result<Reactor> {
-        Ok(Reactor {
-            net: Net::new(Ring::new()?, budget, payload_len_max),
-            buffer: vec![0; BUFFER_LEN].into_boxed_slice(),
-        })
+        Ok(Reactor { net: Net::new(Ring::new()?, budget, payload_len_max), shared: Shared::new() })
     }
 
     /// One turn: reads and hands out what came, then sends what was written. `budget` bounds the work: a read that brings little
@@ -129,14 +131,15 @@ impl Reactor {
         net.ring.disarm();
         let now = Instant::now();
         net.on_time(now);
+        net.look_after_slow_ones(now, on);
         net.dismiss_guests(now, on);
         let mut work_left = budget;
-        let mut was_busy = false;
+        let mut was_busy = read::visit_deferred(net, &mut self.shared, &mut work_left, on);
         loop {
             let brought = net.reap(on)?;
             let listed = net.listed.len();
             was_busy |= brought > 0 || listed > 0;
-            read::visit_listed(net, &mut self.buffer, &mut work_left, on);
+            read::visit_listed(net, &mut self.shared, &mut work_left, on);
             if listed < DRAIN_COUNT_MIN || work_left == 0 {
                 break;
             }
@@ -176,7 +179,5 @@ impl Reactor {
     }
 }
 
-/// Above the largest frame that clients may send by default, so that such a frame is seldom put together from parts.
-const BUFFER_LEN: usize = 64 * 1024;
 /// Look again before sending when a look brought so many: with fewer there is little to gather.
 const DRAIN_COUNT_MIN: usize = 16;

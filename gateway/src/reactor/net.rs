@@ -2,12 +2,15 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gateway_core::ConnId;
 use rustix::event::PollFlags;
+use rustls::ServerConfig;
+use wire::WireError;
 
 use super::Event;
 use super::accept::Acceptor;
@@ -16,6 +19,8 @@ use super::conn::{Conn, DescriptorBudget, Detached, Socket, Stage};
 use super::read;
 use super::ring::{Completion, Op, Ring, Tag};
 use super::slab::Slab;
+use super::tls::{SCRATCH_LEN, Tls};
+use super::watch::{Look, Watch, look};
 
 /// A reactor's connections. A name that is not known any more is no mistake here: nothing happens then.
 pub(crate) struct Net {
@@ -30,7 +35,18 @@ pub(crate) struct Net {
     settled: Vec<ConnId>,
     /// When those that close are cut off, in the order of time.
     cut_offs: VecDeque<(Instant, ConnId)>,
-    acceptor: Acceptor,
+    /// By what they accept: plain, TLS.
+    acceptors: [Acceptor; 2],
+    /// For the next connection that comes to the TLS listener.
+    tls_config: Option<Arc<ServerConfig>>,
+    /// What is sent is encrypted into this. Empty before the first TLS configuration.
+    pub(super) scratch: Box<[u8]>,
+    /// Those whose handshake waits for the next turn, oldest first; each once, and not on the list meanwhile.
+    pub(super) deferred: VecDeque<ConnId>,
+    /// What this turn may still spend on handshakes.
+    pub(super) handshake_time_left: Duration,
+    pub(super) handshake_time_per_turn: Duration,
+    watch: Watch,
     /// Who was accepted and when, in that order; those who logged in or left are taken out when they are first.
     guests: VecDeque<(Instant, ConnId)>,
     budget: Arc<DescriptorBudget>,
@@ -50,7 +66,13 @@ impl Net {
             dirty: VecDeque::new(),
             settled: Vec::new(),
             cut_offs: VecDeque::new(),
-            acceptor: Acceptor::new(Arc::clone(&budget)),
+            acceptors: [PLAIN, TLS].map(|index| Acceptor::new(index, Arc::clone(&budget))),
+            tls_config: None,
+            scratch: Box::default(),
+            deferred: VecDeque::new(),
+            handshake_time_left: Duration::ZERO,
+            handshake_time_per_turn: HANDSHAKE_TIME_PER_TURN,
+            watch: Watch::default(),
             guests: VecDeque::new(),
             budget,
             has_wakes: false,
@@ -58,14 +80,33 @@ impl Net {
         }
     }
 
-    /// Takes connections from this listener.
-    pub(crate) fn start_accepting(&mut self, listener: OwnedFd) {
-        self.acceptor.start(listener, &mut self.ring);
+    /// Takes connections from this listener; one of each kind. Those that come to a TLS listener before [`Net::set_tls`] are
+    /// closed.
+    pub(crate) fn start_accepting(&mut self, listener: OwnedFd, is_tls: bool) {
+        let [plain, tls] = &mut self.acceptors;
+        let acceptor = if is_tls { tls } else { plain };
+        acceptor.start(listener, &mut self.ring);
     }
 
     /// Takes no further connections, for good.
     pub(crate) fn stop_accepting(&mut self) {
-        self.acceptor.stop(&mut self.ring);
+        for acceptor in &mut self.acceptors {
+            acceptor.stop(&mut self.ring);
+        }
+    }
+
+    /// What TLS connections begin with from now on; those that are there keep what they began with.
+    pub(crate) fn set_tls(&mut self, config: Arc<ServerConfig>) {
+        if self.scratch.is_empty() {
+            self.scratch = vec![0; SCRATCH_LEN].into_boxed_slice();
+        }
+        self.tls_config = Some(config);
+    }
+
+    /// The other end; `None` when it is gone. Costs a system call.
+    pub(crate) fn peer(&self, id: ConnId) -> Option<Peer> {
+        let conn = self.conns.get(id)?;
+        Some(Peer { address: conn.socket.peer_address()?, is_tls: conn.tls.is_some() })
     }
 
     /// Appends to what is sent at the end of the turn.
@@ -134,15 +175,18 @@ impl Net {
     /// Takes in a connection that another reactor released. It is paused; what came with it is sent, and read after
     /// [`Net::resume`].
     pub(crate) fn adopt(&mut self, detached: Detached, payload_len_max: u32) -> ConnId {
-        let Detached { mut socket, unread, unsent } = detached;
+        let Detached { mut socket, tls, unread, unsent } = detached;
         socket.welcome();
-        let mut conn = Conn::new(socket, payload_len_max);
+        if tls.is_some() && self.scratch.is_empty() {
+            self.scratch = vec![0; SCRATCH_LEN].into_boxed_slice();
+        }
+        let mut conn = Conn::new(socket, tls, payload_len_max);
         conn.unread = Queue::of(unread);
         conn.unsent = Queue::of(unsent);
         conn.is_paused = true;
         // What came between the two polls was told to the first.
         conn.may_read = true;
-        conn.is_dirty = !conn.unsent.is_empty();
+        conn.is_dirty = conn.left() > 0;
         let is_dirty = conn.is_dirty;
         let id = self.insert(conn);
         if is_dirty {
@@ -169,7 +213,8 @@ impl Net {
 
     /// Whether its peer has said its last, read or not.
     pub(crate) fn is_ending(&self, id: ConnId) -> bool {
-        self.conns.get(id).is_some_and(|conn| conn.is_ending)
+        let is_over = |conn: &Conn| conn.tls.as_ref().is_some_and(|tls| tls.is_over());
+        self.conns.get(id).is_some_and(|conn| conn.is_ending || is_over(conn))
     }
 
     /// Connections that are not over yet.
@@ -211,18 +256,56 @@ impl Net {
 
     /// Whether another turn has something to do.
     pub(super) fn has_work(&mut self) -> bool {
-        !self.listed.is_empty() || !self.dirty.is_empty() || !self.settled.is_empty() || self.ring.has_work()
+        let waits = |list: &VecDeque<ConnId>| !list.is_empty();
+        waits(&self.listed)
+            || waits(&self.dirty)
+            || waits(&self.deferred)
+            || !self.settled.is_empty()
+            || self.ring.has_work()
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
         let cut_off = self.cut_offs.front().map(|(at, _)| *at);
-        cut_off.into_iter().chain(self.acceptor.deadline()).min()
+        let accept = self.acceptors.iter().filter_map(Acceptor::deadline);
+        cut_off.into_iter().chain(accept).chain(self.watch.deadline()).min()
     }
 
     pub(super) fn on_time(&mut self, now: Instant) {
-        self.acceptor.on_time(now, &mut self.ring);
+        for acceptor in &mut self.acceptors {
+            acceptor.on_time(now, &mut self.ring);
+        }
         while let Some((_, id)) = self.cut_offs.pop_front_if(|(at, _)| *at <= now) {
             self.drop_conn(id);
+        }
+    }
+
+    /// Has a connection that is in mid-frame looked at from time to time.
+    pub(super) fn watch(&mut self, id: ConnId) {
+        if let Some(conn) = self.conns.get_mut(id)
+            && !conn.is_watched
+            && conn.stage == Stage::Open
+            && conn.is_in_mid_frame()
+        {
+            conn.is_watched = true;
+            conn.stale_looks = 0;
+            self.watch.add(Instant::now(), id);
+        }
+    }
+
+    /// Gives up those that do not finish what they began to say.
+    pub(super) fn look_after_slow_ones(&mut self, now: Instant, on: &mut impl FnMut(&mut Net, Event<'_>)) {
+        while let Some(id) = self.watch.pop_due(now) {
+            let Some(conn) = self.conns.get_mut(id).filter(|conn| conn.stage == Stage::Open) else { continue };
+            let is_read = !conn.is_paused && !conn.is_listed;
+            let is_in_mid_frame = conn.is_in_mid_frame();
+            match look(&mut conn.stale_looks, is_in_mid_frame, is_read) {
+                Look::Well => conn.is_watched = false,
+                Look::Again => self.watch.add(now, id),
+                Look::Stale => {
+                    self.mark_broken(id);
+                    on(self, Event::Broken { conn: id, error: WireError::TooSlow });
+                }
+            }
         }
     }
 
@@ -236,7 +319,7 @@ impl Net {
             if !self.is_guest(id) {
                 continue;
             }
-            if self.conns.get(id).is_some_and(|conn| conn.is_paused) {
+            if self.conns.get(id).is_some_and(|conn| conn.is_paused || conn.is_listed) {
                 // It waits for us.
                 kept.push_back((came, id));
             } else {
@@ -269,6 +352,7 @@ impl Net {
             if conn.stage == Stage::Leaving {
                 let detached = Box::new(Detached {
                     socket: conn.socket,
+                    tls: conn.tls,
                     unread: conn.unread.into_buffer(),
                     unsent: conn.unsent.into_buffer(),
                 });
@@ -284,8 +368,10 @@ impl Net {
             Op::Readable => self.on_readable(id, completion, on),
             Op::Writable => self.on_writable(id),
             Op::Accept => {
-                if let Some(socket) = self.acceptor.on_completion(completion, &mut self.ring) {
-                    self.on_accepted(socket, on);
+                let [plain, tls] = &mut self.acceptors;
+                let acceptor = if index == TLS { tls } else { plain };
+                if let Some(socket) = acceptor.on_completion(completion, &mut self.ring) {
+                    self.on_accepted(socket, index == TLS, on);
                 }
             }
             Op::WakeFailed => on(self, Event::WakeFailed { shard: index }),
@@ -293,8 +379,13 @@ impl Net {
         }
     }
 
-    fn on_accepted(&mut self, socket: Socket, on: &mut impl FnMut(&mut Net, Event<'_>)) {
-        let conn = self.insert(Conn::new(socket, self.payload_len_max));
+    /// Its time to say HELLO runs from here: the handshake is part of it.
+    fn on_accepted(&mut self, socket: Socket, is_tls: bool, on: &mut impl FnMut(&mut Net, Event<'_>)) {
+        let tls = self.tls_config.as_ref().filter(|_| is_tls).and_then(|config| Tls::new(Arc::clone(config)));
+        if is_tls && tls.is_none() {
+            return;
+        }
+        let conn = self.insert(Conn::new(socket, tls, self.payload_len_max));
         self.forget_guests();
         self.guests.push_back((Instant::now(), conn));
         on(self, Event::Opened { conn });
@@ -381,10 +472,26 @@ impl Net {
     }
 }
 
+/// The other end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Peer {
+    /// As the kernel has it.
+    pub(crate) address: SocketAddr,
+    /// Whether what it says is encrypted on its way.
+    pub(crate) is_tls: bool,
+}
+
+/// Which acceptor.
+const PLAIN: u32 = 0;
+const TLS: u32 = 1;
+
 fn tag(op: Op, id: ConnId) -> Tag {
     Tag { op, generation: id.generation, index: id.index }
 }
 
+/// What a turn spends on handshakes at most, but for the last one: some 15 of them. What that adds to the latency of those who are
+/// in is bounded, and handshakes keep a share of a shard that is busy.
+const HANDSHAKE_TIME_PER_TURN: Duration = Duration::from_millis(2);
 /// How long a connection that closes may take to send its last bytes and to have them taken.
 const LINGER: Duration = Duration::from_secs(2);
 /// What a connection has to say who it is when others wait for its place.

@@ -1,17 +1,20 @@
 //! Reading: bytes into the shared buffer, whole frames out of it, and the rest kept.
 
+use std::time::Instant;
+
 use gateway_core::ConnId;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 use wire::{Cut, cut};
 
+use super::buffers::{READ_LEN, Shared};
 use super::conn::{Conn, Stage};
 use super::{Event, Net};
 
 /// Visits each listed connection once, as long as work is left; the others stay on the list.
 pub(super) fn visit_listed(
     net: &mut Net,
-    buffer: &mut [u8],
+    shared: &mut Shared,
     work_left: &mut usize,
     on: &mut impl FnMut(&mut Net, Event<'_>),
 ) {
@@ -20,43 +23,106 @@ pub(super) fn visit_listed(
             return;
         }
         let Some(id) = net.listed.pop_front() else { return };
-        let Some(conn) = net.conns.get_mut(id) else { continue };
-        conn.is_listed = false;
-        *work_left -= 1;
-        match conn.stage {
-            Stage::Open => visit_open(net, id, buffer, work_left, on),
-            Stage::Lingering => discard(net, id, buffer, work_left),
-            Stage::Leaving | Stage::Closing | Stage::Gone => {}
-        }
+        visit(net, id, shared, work_left, on);
     }
+}
+
+/// Begins a turn: visits those whose handshake the last one had no time for, as long as this one has. Says whether there was any.
+pub(super) fn visit_deferred(
+    net: &mut Net,
+    shared: &mut Shared,
+    work_left: &mut usize,
+    on: &mut impl FnMut(&mut Net, Event<'_>),
+) -> bool {
+    net.handshake_time_left = net.handshake_time_per_turn;
+    let count = net.deferred.len();
+    for _ in 0..count {
+        if *work_left == 0 || net.handshake_time_left.is_zero() {
+            break;
+        }
+        let Some(id) = net.deferred.pop_front() else { break };
+        visit(net, id, shared, work_left, on);
+    }
+    count > 0
+}
+
+fn visit(
+    net: &mut Net,
+    id: ConnId,
+    shared: &mut Shared,
+    work_left: &mut usize,
+    on: &mut impl FnMut(&mut Net, Event<'_>),
+) {
+    let Some(conn) = net.conns.get_mut(id) else { return };
+    conn.is_listed = false;
+    *work_left -= 1;
+    match conn.stage {
+        Stage::Open if conn.is_handshaking() => visit_handshaking(net, id, shared, work_left, on),
+        Stage::Open => visit_open(net, id, shared, work_left, on),
+        Stage::Lingering => discard(net, id, shared.room(), work_left),
+        Stage::Leaving | Stage::Closing | Stage::Gone => {}
+    }
+}
+
+/// A handshake costs the time of some hundred messages: a crowd of them must not stop the messages.
+fn visit_handshaking(
+    net: &mut Net,
+    id: ConnId,
+    shared: &mut Shared,
+    work_left: &mut usize,
+    on: &mut impl FnMut(&mut Net, Event<'_>),
+) {
+    if net.handshake_time_left.is_zero() {
+        if let Some(conn) = net.conns.get_mut(id) {
+            conn.is_listed = true;
+            net.deferred.push_back(id);
+        }
+        return;
+    }
+    let begin = Instant::now();
+    visit_open(net, id, shared, work_left, on);
+    net.handshake_time_left = net.handshake_time_left.saturating_sub(begin.elapsed());
 }
 
 /// Parses what was kept, then reads once: one recv per visit, so that nobody who has much to say keeps the others waiting.
 fn visit_open(
     net: &mut Net,
     id: ConnId,
-    buffer: &mut [u8],
+    shared: &mut Shared,
     work_left: &mut usize,
     on: &mut impl FnMut(&mut Net, Event<'_>),
 ) {
     let kept_count = parse(net, id, &[], on);
     charge(work_left, 0, kept_count);
     let Some(conn) = net.conns.get_mut(id) else { return };
-    if !conn.takes_frames() || !conn.may_read {
+    if !conn.takes_frames() {
         return;
     }
-    match recv(&conn.socket, &mut *buffer, RecvFlags::DONTWAIT) {
+    if conn.tls.as_ref().is_some_and(|tls| tls.is_over()) {
+        // It was while the connection was paused.
+        return finish(net, id, on);
+    }
+    if !conn.may_read {
+        return;
+    }
+    match recv(&conn.socket, shared.room(), RecvFlags::DONTWAIT) {
         Ok((_, 0)) => end(net, id, on),
         Ok((_, len)) => {
             // A short read took all there was: what comes later is told by another completion. (Urgent data ends a read too; who
             // sends it waits until he sends more.)
-            let may_read = len == buffer.len() || conn.is_ending;
+            let may_read = len == READ_LEN || conn.is_ending;
             conn.may_read = may_read;
-            let count = parse(net, id, &buffer[..len], on);
+            let count = if conn.tls.is_some() {
+                decrypt(net, id, shared, len, on)
+            } else {
+                let bytes = shared.room().get(..len).expect("they were read into it");
+                parse(net, id, bytes, on)
+            };
             charge(work_left, len, count);
             if count == 0 && net.is_open(id) {
                 on(net, Event::Heard { conn: id });
             }
+            net.watch(id);
             if may_read && net.conns.get(id).is_some_and(Conn::takes_frames) {
                 net.list(id);
             }
@@ -68,6 +134,37 @@ fn visit_open(
         Err(Errno::INTR) => net.list(id),
         Err(_) => close(net, id, on),
     }
+}
+
+/// Hands out the frames that so many bytes of ciphertext hold, and has answered what the session itself answers. Says how many
+/// there were.
+fn decrypt(
+    net: &mut Net,
+    id: ConnId,
+    shared: &mut Shared,
+    len: usize,
+    on: &mut impl FnMut(&mut Net, Event<'_>),
+) -> usize {
+    let Some(conn) = net.conns.get_mut(id) else { return 0 };
+    let Some(tls) = &mut conn.tls else { return 0 };
+    shared.plain.clear();
+    tls.open(shared, len, &mut net.scratch, &mut net.pool);
+    let is_over = tls.is_over();
+    if conn.left() > 0 && !conn.is_blocked && !conn.is_dirty {
+        conn.is_dirty = true;
+        net.dirty.push_back(id);
+    }
+    let count = parse(net, id, &shared.plain, on);
+    if is_over && net.conns.get(id).is_some_and(Conn::takes_frames) {
+        finish(net, id, on);
+    }
+    count
+}
+
+/// The TLS session is over: the peer said so, or was told so. Our side ends in the same way.
+fn finish(net: &mut Net, id: ConnId, on: &mut impl FnMut(&mut Net, Event<'_>)) {
+    net.close(id);
+    on(net, Event::Closed { conn: id });
 }
 
 /// Hands out the whole frames of what was kept and then of `bytes`, and keeps the rest. Says how many there were.
@@ -108,11 +205,13 @@ fn parse(net: &mut Net, id: ConnId, mut bytes: &[u8], on: &mut impl FnMut(&mut N
             First::Incomplete(_) | First::Unwanted => break,
         }
     }
-    if let Some(conn) = net.conns.get_mut(id)
-        && conn.keeps_bytes()
-        && !bytes.is_empty()
-    {
-        conn.unread.push(bytes, &mut net.pool);
+    if let Some(conn) = net.conns.get_mut(id) {
+        if conn.keeps_bytes() && !bytes.is_empty() {
+            conn.unread.push(bytes, &mut net.pool);
+        }
+        if count > 0 {
+            conn.stale_looks = 0;
+        }
     }
     count
 }

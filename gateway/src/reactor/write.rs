@@ -1,4 +1,4 @@
-//! Sending: what a turn wrote to a connection leaves in one send.
+//! Sending: what a turn wrote to a connection leaves in one send; under TLS, up to 64 KiB in each.
 
 use std::os::fd::AsFd;
 
@@ -6,7 +6,8 @@ use gateway_core::ConnId;
 use rustix::io::Errno;
 use rustix::net::{SendFlags, Shutdown, send, shutdown};
 
-use super::conn::Stage;
+use super::buffers::Pool;
+use super::conn::{Conn, Socket, Stage};
 use super::read::close;
 use super::{Event, Net};
 
@@ -27,15 +28,14 @@ pub(super) fn flush(net: &mut Net, on: &mut impl FnMut(&mut Net, Event<'_>)) -> 
 
 fn send_once(net: &mut Net, id: ConnId, on: &mut impl FnMut(&mut Net, Event<'_>)) {
     let Some(conn) = net.conns.get_mut(id) else { return };
-    let (was_blocked, is_open, before) = (conn.is_blocked, conn.stage == Stage::Open, conn.unsent.len());
-    if !conn.unsent.is_empty() {
-        match send(&conn.socket, &conn.unsent, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
-            Ok(len) => conn.unsent.take(len, &mut net.pool),
-            Err(Errno::AGAIN | Errno::INTR) => {}
-            Err(_) => return close(net, id, on),
-        }
-    }
-    let left = conn.unsent.len();
+    let (was_blocked, is_open) = (conn.is_blocked, conn.stage == Stage::Open);
+    let sent = if conn.tls.is_some() {
+        send_encrypted(conn, &mut net.scratch, &mut net.pool)
+    } else {
+        send_plain(conn, &mut net.pool)
+    };
+    let Ok(sent) = sent else { return close(net, id, on) };
+    let left = conn.left();
     conn.is_blocked = left > 0;
     if left > 0 {
         net.poll_writable(id);
@@ -43,10 +43,52 @@ fn send_once(net: &mut Net, id: ConnId, on: &mut impl FnMut(&mut Net, Event<'_>)
         end_writing(net, id);
     }
     // The kernel says "room" at times when there is none: that is no progress.
-    if is_open && was_blocked && (left < before || left == 0) {
+    if is_open && was_blocked && (sent > 0 || left == 0) {
         on(net, Event::Sent { conn: id, left });
     } else if is_open && !was_blocked && left > 0 {
         on(net, Event::Blocked { conn: id });
+    }
+}
+
+fn send_plain(conn: &mut Conn, pool: &mut Pool) -> Result<usize, Errno> {
+    if conn.unsent.is_empty() {
+        return Ok(0);
+    }
+    let sent = send_some(&conn.socket, &conn.unsent)?;
+    conn.unsent.take(sent, pool);
+    Ok(sent)
+}
+
+/// Encrypts and sends as long as the socket takes it: what it does not take at once waits encrypted, the rest as it was written.
+fn send_encrypted(conn: &mut Conn, scratch: &mut [u8], pool: &mut Pool) -> Result<usize, Errno> {
+    let is_closing = conn.stage == Stage::Closing;
+    let Some(tls) = &mut conn.tls else { return Ok(0) };
+    let mut total = 0;
+    if !tls.sealed.is_empty() {
+        total = send_some(&conn.socket, &tls.sealed)?;
+        tls.sealed.take(total, pool);
+    }
+    while tls.sealed.is_empty() {
+        let len = tls.seal(&mut conn.unsent, is_closing, scratch, pool);
+        if len == 0 {
+            break;
+        }
+        let bytes = scratch.get(..len).expect("it was written there");
+        let sent = send_some(&conn.socket, bytes)?;
+        total += sent;
+        let rest = bytes.get(sent..).expect("no more is sent than there was");
+        if !rest.is_empty() {
+            tls.sealed.push(rest, pool);
+        }
+    }
+    Ok(total)
+}
+
+/// Says how much the socket took.
+fn send_some(socket: &Socket, bytes: &[u8]) -> Result<usize, Errno> {
+    match send(socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+        Err(Errno::AGAIN | Errno::INTR) => Ok(0),
+        other => other,
     }
 }
 
