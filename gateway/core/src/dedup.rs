@@ -25,6 +25,8 @@ pub(crate) enum Slot {
 /// What a message on its way waits for.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
+    /// When it was sent on its way.
+    pub(crate) since_us: u64,
     /// Set once the recipient's entry is safe.
     pub(crate) safe_by: Option<SafeBy>,
     /// The copy for the sender's other devices.

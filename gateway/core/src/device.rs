@@ -47,6 +47,8 @@ pub(crate) struct Device {
     pub(crate) reading: Option<u64>,
     /// What it has in flight.
     pub(crate) sending: SendWindow,
+    /// Logins proven before this are void here: of its registration, or its newest sign-out.
+    pub(crate) valid_from_us: u64,
     /// When its last session ended, on the clock that never goes back.
     pub(crate) away_since_us: u64,
     /// The record that registered it.
@@ -62,7 +64,14 @@ pub(crate) struct Device {
 }
 
 impl Device {
-    pub(crate) fn new(no: DeviceNo, name: DeviceBuf, incarnation: Incarnation, cursor: Id, record: Lsn) -> Device {
+    pub(crate) fn new(
+        no: DeviceNo,
+        name: DeviceBuf,
+        incarnation: Incarnation,
+        cursor: Id,
+        valid_from_us: u64,
+        record: Lsn,
+    ) -> Device {
         Device {
             no,
             name,
@@ -77,6 +86,7 @@ impl Device {
             credit: Credit { entries: 0, bytes: 0 },
             reading: None,
             sending: SendWindow::default(),
+            valid_from_us,
             away_since_us: 0,
             record,
             cursor_record: None,

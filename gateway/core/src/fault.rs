@@ -19,6 +19,14 @@ pub enum Fault {
     NewDeviceAtHead,
     /// Credit is not looked at.
     DeliverPastCredit,
+    /// A ticket from before its device signed out is taken.
+    TakeOldTicket,
+    /// GOAWAY 301 leaves before the sign-out is durable.
+    SignOutBeforeDurable,
+    /// Sessions whose login became void go on.
+    VoidLeavesSessions,
+    /// What a deleted account's inbox holds stays.
+    PurgeLeavesInbox,
 }
 
 /// The fault in force, if any.

@@ -39,8 +39,8 @@ pub(crate) struct Entry {
     pub(crate) stage: Stage,
     /// Whether its room on the lane was given back before it was safe.
     pub(crate) is_off_lane: bool,
-    /// When it goes to the log if not confirmed by then.
-    pub(crate) due_us: u64,
+    /// When it came.
+    pub(crate) since_us: u64,
 }
 
 /// Entries in ascending order of id. Invariants: no `Waiting` entry stands before an `Appended` one (the order rule), and the

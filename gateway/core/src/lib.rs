@@ -28,13 +28,14 @@ mod router;
 mod sending;
 mod session;
 pub mod shard;
+mod sign_out;
 mod spill;
 mod state_records;
 mod user;
 mod void;
 
 pub use config::{ShardConfig, UnknownRecipients};
-pub use counters::Counters;
+pub use counters::{CodeCounts, Counters, FrameCounts, LoginResult, Logins, Population, Proof};
 pub use envelope::{Envelope, LaneClass};
 pub use event::{
     AccountKind, AccountRequest, ConnId, Credential, Grant, Input, Login, Notice, Now, Output, Outputs, Refusal,

@@ -1,9 +1,10 @@
-//! Sessions begin and end here: HELLO, the way home, registration of devices, WELCOME, replacement, sign-out, silence.
+//! Sessions begin and end here: HELLO, the way home, registration of devices, WELCOME, replacement, silence.
 
 use wire::frame::{self, GoAway, Hello};
 use wire::limits::{IN_FLIGHT_MAX, VERSION};
 use wire::{Code, DeviceNo, Frame, Id};
 
+use crate::counters::{LoginResult, Proof};
 use crate::device::Phase;
 use crate::envelope::UserRef;
 use crate::event::{ConnId, Credential, Grant, Login, Now, Output, Outputs, Refusal};
@@ -60,6 +61,7 @@ impl Shard {
         let (user, device) = (login.user.clone(), login.device.clone());
         if let Some(session) = self.sessions.get_mut(conn) {
             session.heard_us = now.mono_us;
+            session.proof = Proof::of(&credential);
             session.state = State::Authenticating(login);
         }
         self.update_reading(now, conn, out);
@@ -80,6 +82,8 @@ impl Shard {
         if !matches!(session.state, State::Authenticating(_)) {
             return;
         }
+        let result = verdict.as_ref().map_or_else(|refusal| LoginResult::of(refusal.code), |_| LoginResult::Ok);
+        self.counters.logins.count(session.proof, result);
         let grant = match verdict {
             Ok(grant) => grant,
             Err(refusal) => return self.close_for(now, conn, refusal, out),
@@ -102,8 +106,13 @@ impl Shard {
             return write_goaway(out, conn, self.drain_goaway());
         }
         let user = self.users.intern(login.user.as_name());
-        if let Some(code) = self.users.get(user).is_void(&login.grant) {
+        if let Some(code) = self.void(user, &login) {
             return write_goaway(out, conn, GoAway::of(code));
+        }
+        // In a moment the user or the device is gone; then it registers anew.
+        let soon = GoAway { slot_start_ms: 100, slot_len_ms: 1_000, ..GoAway::of(Code::Busy) };
+        if self.users.get(user).is_erasing {
+            return write_goaway(out, conn, soon);
         }
         let known = self.users.get_mut(user).device_named(login.device.as_device());
         if let Some(session) = known.as_ref().and_then(|device| device.session) {
@@ -114,8 +123,6 @@ impl Shard {
             return self.register(now, conn, user, login, out);
         };
         if device.is_purging {
-            // In a moment it is gone; then it registers anew.
-            let soon = GoAway { slot_start_ms: 100, slot_len_ms: 1_000, ..GoAway::of(Code::Busy) };
             return write_goaway(out, conn, soon);
         }
         if device.sending.knows_more(login.lowest_unresolved, login.highest_sent) {
@@ -172,22 +179,6 @@ impl Shard {
         self.catch_up(now, user_ref, device_no, out);
     }
 
-    /// LOGOUT: delivery to the device stops at once; with `forget` the device goes too, once that is durable.
-    pub(crate) fn on_logout(
-        &mut self,
-        now: Now,
-        conn: ConnId,
-        user: UserRef,
-        device_no: DeviceNo,
-        forget: bool,
-        out: &mut Outputs,
-    ) {
-        self.close(now, conn, Code::LoggedOut, out);
-        if forget {
-            self.forget(user, device_no);
-        }
-    }
-
     /// Ends a session that is refused; whoever may come back is told when.
     fn close_for(&mut self, now: Now, conn: ConnId, refusal: Refusal, out: &mut Outputs) {
         if refusal.retry_ms == 0 {
@@ -195,7 +186,6 @@ impl Shard {
         }
         // Spread: those who were refused together do not come back together.
         let (slot_start_ms, slot_len_ms) = (refusal.retry_ms, refusal.retry_ms / 2);
-        self.counters.closed += 1;
         write_goaway(out, conn, GoAway { slot_start_ms, slot_len_ms, ..GoAway::of(refusal.code) });
         self.end_session(now, conn);
     }
@@ -203,7 +193,6 @@ impl Shard {
     /// Ends a session with a code.
     pub(crate) fn close(&mut self, now: Now, conn: ConnId, code: Code, out: &mut Outputs) {
         let goaway = if code == Code::Draining { self.drain_goaway() } else { GoAway::of(code) };
-        self.counters.closed += 1;
         write_goaway(out, conn, goaway);
         self.end_session(now, conn);
     }
@@ -213,9 +202,13 @@ impl Shard {
         let Some(session) = self.sessions.remove(conn) else {
             return;
         };
-        let Some((user_ref, device_no)) = session.at_home() else {
-            return;
-        };
+        if let Some((user_ref, device_no)) = session.at_home() {
+            self.stop_delivery(now, conn, user_ref, device_no);
+        }
+    }
+
+    /// A device's session is over, or as good as.
+    pub(crate) fn stop_delivery(&mut self, now: Now, conn: ConnId, user_ref: UserRef, device_no: DeviceNo) {
         let user = self.users.get_mut(user_ref);
         let Some(device) = user.device(device_no).filter(|device| device.session == Some(conn)) else {
             return;

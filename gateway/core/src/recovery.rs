@@ -99,11 +99,15 @@ impl Shard {
         let user = self.users.get_mut(user_ref);
         user.devices.push(Device::new(device_no, name, incarnation, cursor, REFUSED));
         user.devices.sort_by_key(|device| device.no);
+        self.device_count += 1;
     }
 
     fn forget_found_device(&mut self, user_ref: UserRef, device_no: DeviceNo) {
         self.forget_device_records(user_ref, device_no);
-        self.users.get_mut(user_ref).devices.retain(|device| device.no != device_no);
+        let devices = &mut self.users.get_mut(user_ref).devices;
+        let count_before = devices.len();
+        devices.retain(|device| device.no != device_no);
+        self.device_count -= (count_before - devices.len()) as u64;
     }
 
     /// Everything about a user was found: nobody has a session, and what all devices had is not wanted.

@@ -28,6 +28,9 @@ impl Shard {
                 return write_goaway(out, conn, GoAway::of(Code::TooManyDevices));
             };
             let evicted = evicted.no;
+            if let Some(device) = user.device(evicted) {
+                device.valid_from_us = device.valid_from_us.max(now.wall_us);
+            }
             if let Err(error) = self.purge(user_ref, evicted) {
                 return write_goaway(out, conn, GoAway::of(no_room(error)));
             }
@@ -40,6 +43,7 @@ impl Shard {
         let device_no = DeviceNo(user.highest.0 + 1);
         // A device that was removed and is back may know of more than was heard from it: that counts at once.
         user.confirmed = user.confirmed.max(login.last_id.min(user.head));
+        let valid_from_us = login.grant.proven_us.max(user.removed_us);
         let cursor = if is_planted { user.head } else { user.confirmed };
         let record = Record::Device {
             user: user.name.as_name(),
@@ -48,16 +52,19 @@ impl Shard {
             incarnation: login.incarnation,
             cursor,
             highest: device_no,
+            valid_from_us,
         };
         let lsn = match self.log.append(Users::inbox(user_ref), &record) {
             Ok(lsn) => lsn,
             Err(error) => return write_goaway(out, conn, GoAway::of(no_room(error))),
         };
         user.highest = device_no;
-        let mut device = Device::new(device_no, login.device.clone(), login.incarnation, cursor, lsn);
+        user.is_deleted = false;
+        let mut device = Device::new(device_no, login.device.clone(), login.incarnation, cursor, valid_from_us, lsn);
         device.phase = Phase::Registering;
         device.session = Some(conn);
         user.devices.push(device);
+        self.device_count += 1;
         self.state_records.insert((lsn, user_ref, device_no));
         self.commits.push_back((lsn, Commit::Register(user_ref, device_no)));
         let grant = login.grant.clone();
@@ -99,8 +106,17 @@ impl Shard {
     /// Writes down that a device is gone. Until that is durable the device counts. Without room in the log nothing happens.
     fn purge(&mut self, user_ref: UserRef, device_no: DeviceNo) -> Result<(), AppendError> {
         let user = self.users.get_mut(user_ref);
-        let record = Record::Purge { user: user.name.as_name(), device_no, highest: user.highest };
+        let gone_us = user.device(device_no).map_or(0, |device| device.valid_from_us);
+        let record = Record::Purge {
+            user: user.name.as_name(),
+            device_no,
+            highest: user.highest,
+            is_all: false,
+            confirmed: user.confirmed,
+            valid_from_us: user.removed_us.max(gone_us),
+        };
         let lsn = self.log.append(Users::inbox(user_ref), &record)?;
+        user.removed_us = user.removed_us.max(gone_us);
         if let Some(device) = user.device(device_no) {
             device.is_purging = true;
         }
@@ -111,16 +127,20 @@ impl Shard {
     }
 
     /// A device asked to be forgotten: as soon as the log has room for it.
-    pub(crate) fn forget(&mut self, user: UserRef, device_no: DeviceNo) {
+    pub(crate) fn forget(&mut self, now: Now, user: UserRef, device_no: DeviceNo, out: &mut Outputs) {
         self.purges.push_back((user, device_no));
-        self.retry_purges();
+        self.retry_purges(now, out);
     }
 
     /// Writes down what found no room before.
-    pub(crate) fn retry_purges(&mut self) {
+    pub(crate) fn retry_purges(&mut self, now: Now, out: &mut Outputs) {
         while let Some((user, device_no)) = self.purges.front().copied() {
             let is_due = self.users.get_mut(user).device(device_no).is_some_and(|device| !device.is_purging);
-            if is_due && self.purge(user, device_no).is_err() {
+            if is_due && let Err(error) = self.purge(user, device_no) {
+                if error != AppendError::QueueFull {
+                    // It is not forgotten that it is to be forgotten, but a crash would do that.
+                    self.end_leaving(now, user, device_no, u64::MAX, Code::StorageFull, out);
+                }
                 return;
             }
             self.purges.pop_front();
@@ -133,6 +153,7 @@ impl Shard {
             self.close(now, conn, Code::Revoked, out);
         }
         self.remove_device(user, device_no);
+        self.end_leaving(now, user, device_no, u64::MAX, Code::LoggedOut, out);
     }
 
     /// Forgets a device; what only it had not confirmed is safe now.
@@ -144,6 +165,7 @@ impl Shard {
         };
         let device = user.devices.remove(index);
         user.confirmed = user.confirmed.max(device.cursor);
+        self.device_count -= 1;
         self.settle_confirmed(user_ref, Id(u64::MAX));
         self.release(user_ref);
     }

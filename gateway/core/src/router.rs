@@ -75,6 +75,13 @@ impl Router {
         })
     }
 
+    /// Messages without an outcome, and sessions that wait for room.
+    pub(crate) fn load(&self) -> (u64, u64) {
+        self.peers
+            .iter()
+            .fold((0, 0), |(count, stalled), peer| (count + u64::from(peer.count), stalled + peer.stalled.len() as u64))
+    }
+
     /// Whether everything sent has its outcome.
     pub(crate) fn is_idle(&self) -> bool {
         self.peers.iter().all(|peer| peer.count == 0)

@@ -100,7 +100,7 @@ impl Shard {
         let wants_accepted = matches!(copy, SelfCopy::Held(_));
         let device = sender.device(parcel.mid.device_no()).expect("its session sent this");
         let slot = device.sending.slot_mut(parcel.mid.counter()).expect("taken when it came");
-        *slot = Slot::Pending(Pending { safe_by: None, copy });
+        *slot = Slot::Pending(Pending { since_us: now.mono_us, safe_by: None, copy });
         if to == self.config.shard {
             let origin = Origin { shard: to, user, is_copy: false };
             self.on_message(now, origin, wants_accepted, parcel, out);
@@ -133,7 +133,7 @@ impl Shard {
                     }
                 }
                 self.make_copy(now, user, mid, out);
-                self.acknowledge_if_safe(user, mid);
+                self.acknowledge_if_safe(now, user, mid);
             }
         }
         if let Some(len) = room {
@@ -143,10 +143,10 @@ impl Shard {
     }
 
     /// The self-copy is safe.
-    pub(crate) fn on_copy_outcome(&mut self, user: UserRef, mid: Mid, outcome: Outcome) {
+    pub(crate) fn on_copy_outcome(&mut self, now: Now, user: UserRef, mid: Mid, outcome: Outcome) {
         if let (Outcome::Safe { id, .. }, Some(pending)) = (outcome, self.pending_mut(user, mid)) {
             pending.copy = SelfCopy::Safe(id);
-            self.acknowledge_if_safe(user, mid);
+            self.acknowledge_if_safe(now, user, mid);
         }
     }
 
@@ -174,13 +174,15 @@ impl Shard {
     }
 
     /// SEND_ACK, when the recipient's entry and the self-copy are safe.
-    fn acknowledge_if_safe(&mut self, user: UserRef, mid: Mid) {
+    fn acknowledge_if_safe(&mut self, now: Now, user: UserRef, mid: Mid) {
         let Some(pending) = self.pending_mut(user, mid) else {
             return;
         };
         let (Some(by), Some(self_id)) = (pending.safe_by, pending.copy.safe_id()) else {
             return;
         };
+        let since_us = pending.since_us;
+        self.counters.acknowledge.record(now.mono_us.saturating_sub(since_us));
         let device = self.users.get_mut(user).device(mid.device_no()).expect("it has a pending message");
         let counter = mid.counter();
         if let Some(slot) = device.sending.slot_mut(counter) {
@@ -201,7 +203,7 @@ impl Shard {
             return;
         };
         *slot = Slot::Refused(code);
-        self.counters.refused += 1;
+        self.counters.refused.count(code);
         if let Some(conn) = device.session {
             write(out, conn, &Frame::SendNack(SendNack { counter, code: code.number() }));
         }

@@ -3,6 +3,7 @@
 use wire::limits::HELLO_TIMEOUT;
 use wire::{Code, DeviceNo};
 
+use crate::counters::Proof;
 use crate::envelope::{Parcel, UserRef};
 use crate::event::{ConnId, Login, ShardIndex};
 
@@ -25,6 +26,8 @@ pub(crate) enum State {
     Registering(Box<Login>, UserRef, DeviceNo),
     /// Welcomed.
     Ready(UserRef, DeviceNo),
+    /// Signed out; it is told when that is durable.
+    Leaving,
 }
 
 /// A message that found no room on its lane.
@@ -47,6 +50,8 @@ pub(crate) struct Session {
     pub(crate) is_paused: bool,
     /// ACCOUNT came in the session and is not answered.
     pub(crate) awaits_account: bool,
+    /// What its HELLO brought to prove who it is.
+    pub(crate) proof: Proof,
     /// When its login was proven.
     pub(crate) proven_us: u64,
     pub(crate) stalled: Option<Box<Stalled>>,
@@ -63,6 +68,7 @@ impl Session {
             heard_us: now_us,
             is_blocked: false,
             awaits_account: false,
+            proof: Proof::Token,
             proven_us: 0,
             stalled: None,
             wheel_us: u64::MAX,
@@ -100,7 +106,7 @@ impl Session {
         let (after_us, code) = match self.state {
             State::Opened { .. } => (micros(HELLO_TIMEOUT), Code::HelloTimeout),
             // Whoever waited so long has given up, or should: a storm of logins is not to be answered after it is over.
-            State::MakingAccount { .. } | State::Authenticating(_) => (micros(HELLO_TIMEOUT), Code::Busy),
+            State::MakingAccount { .. } | State::Authenticating(_) | State::Leaving => (micros(HELLO_TIMEOUT), Code::Busy),
             _ if self.is_blocked => (SLOW_READER_US, Code::SlowReader),
             State::Ready(..) if !self.is_paused => (heartbeat_us, Code::HeartbeatTimeout),
             _ => return None,

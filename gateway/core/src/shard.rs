@@ -1,17 +1,18 @@
 //! The dispatcher: one input in, the outputs it causes out. It matches and calls; what is decided is decided elsewhere:
-//! `login` (who is there), `sending` (the sender's home), `delivery` (the recipient's home), `spill` (the log),
+//! `login` and `sign_out` (who is there), `account` and `void` (who may be), `sending` (the sender's home), `delivery` (the recipient's home), `spill` (the log),
 //! `recovery` (what an earlier run left), `drain`.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::Hasher;
 
 use siphasher::sip::SipHasher13;
-use storage::{DiskOp, Log, LogConfig, LogEvent, Lsn};
+use storage::{DiskOp, Log, LogConfig, LogCounters, LogEvent, LogStatus, Lsn};
 use wire::frame::SendAck;
-use wire::{Code, DeviceNo, Frame, Id, Mid};
+use wire::limits::HEADER_LEN;
+use wire::{Code, DeviceNo, Frame, Id, Mid, frame_type};
 
 use crate::config::ShardConfig;
-use crate::counters::Counters;
+use crate::counters::{Counters, Population};
 use crate::envelope::{Envelope, Outcome, UserRef};
 use crate::event::{ConnId, Input, Now, Output, Outputs, ShardIndex};
 use crate::fault::Planted;
@@ -36,6 +37,8 @@ pub struct Shard {
     pub(crate) wheel: Wheel,
     pub(crate) counters: Counters,
     pub(crate) planted: Planted,
+    /// Devices of all users.
+    pub(crate) device_count: u64,
     /// Up by one each time the log is opened.
     pub(crate) boot: u64,
     pub(crate) is_draining: bool,
@@ -57,6 +60,12 @@ pub struct Shard {
     pub(crate) rewrite: Option<Rewrite>,
     /// Devices to be forgotten whose record found no room in the log.
     pub(crate) purges: VecDeque<(UserRef, DeviceNo)>,
+    /// Devices that signed out, whose record found no room in the log.
+    pub(crate) sign_outs: VecDeque<(UserRef, DeviceNo)>,
+    /// Sessions that signed out and are told when it is durable, with the moment that must be.
+    pub(crate) leaving: BTreeMap<(UserRef, DeviceNo), Vec<(ConnId, u64)>>,
+    /// Users whose deletion is to be written down.
+    pub(crate) erasures: VecDeque<UserRef>,
     /// Self-copies that wait for ids.
     pub(crate) copies: VecDeque<(UserRef, Mid)>,
     /// The reservation that was asked for last.
@@ -77,6 +86,8 @@ pub(crate) struct Report {
     pub(crate) mid: Mid,
     pub(crate) room: Option<u32>,
     pub(crate) outcome: Outcome,
+    /// When the message was taken into the inbox; `None` where it was not, or is not safe.
+    pub(crate) since_us: Option<u64>,
 }
 
 impl Shard {
@@ -99,6 +110,7 @@ impl Shard {
             wheel: Wheel::new(),
             counters: Counters::default(),
             planted: Planted::default(),
+            device_count: 0,
             boot: 0,
             is_draining: false,
             is_drained: false,
@@ -111,6 +123,9 @@ impl Shard {
             state_records: BTreeSet::new(),
             rewrite: None,
             purges: VecDeque::new(),
+            sign_outs: VecDeque::new(),
+            leaving: BTreeMap::new(),
+            erasures: VecDeque::new(),
             copies: VecDeque::new(),
             reserve_asked: Id::NONE,
             acks: Vec::new(),
@@ -129,6 +144,7 @@ impl Shard {
 
     /// Takes one input and appends what it causes. Cost: a hash of a name or two for a SEND; memory only for what must be kept.
     pub fn handle(&mut self, now: Now, input: Input<'_>, out: &mut Outputs) {
+        let written_before = out.list.len();
         match input {
             Input::Opened { conn } => self.on_opened(now, conn, out),
             Input::Frame { conn, frame } => self.on_frame(now, conn, frame, out),
@@ -136,8 +152,11 @@ impl Shard {
             Input::Heard { conn } => self.on_heard(now, conn),
             Input::Authenticated { conn, verdict } => self.on_authenticated(now, conn, verdict, out),
             Input::AccountDone { conn, request, result } => self.on_account_done(now, conn, request, &result, out),
-            Input::Void { user, before_us, code, purge: _, except } => {
+            Input::Void { user, before_us, code, purge, except } => {
                 self.on_void(now, &user, before_us, code, except, out);
+                if purge {
+                    self.erase(&user);
+                }
             }
             Input::Adopt { conn, login } => self.on_adopt(now, conn, login, out),
             Input::Blocked { conn } => self.on_blocked(now, conn, out),
@@ -150,6 +169,7 @@ impl Shard {
             Input::Tick => self.on_tick(now, out),
         }
         self.settle(now, out);
+        self.count_written(out, written_before);
     }
 
     /// When [`Input::Tick`] is due next, on the clock of [`Now::mono_us`].
@@ -160,8 +180,30 @@ impl Shard {
     }
 
     /// What was counted so far.
-    pub fn counters(&self) -> Counters {
-        Counters { sessions: self.sessions.count() as u64, ..self.counters }
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// How many there are of what it holds. Cost: a look at each other shard.
+    pub fn population(&self) -> Population {
+        let (under_way, stalled) = self.router.load();
+        Population {
+            sessions: self.sessions.count() as u64,
+            users: self.users.count() as u64,
+            devices: self.device_count,
+            under_way,
+            stalled,
+        }
+    }
+
+    /// What its log counted so far.
+    pub fn log_counters(&self) -> &LogCounters {
+        self.log.counters()
+    }
+
+    /// How its log stands.
+    pub fn log_status(&self) -> LogStatus {
+        self.log.status()
     }
 
     /// Takes a rule out, for the simulation to notice.
@@ -179,9 +221,12 @@ impl Shard {
     /// Follows up what the input caused inside this shard, and hands out what the disk is to do.
     fn settle(&mut self, now: Now, out: &mut Outputs) {
         loop {
-            if let Some(Report { origin, mid, room, outcome }) = self.outcomes.pop_front() {
+            if let Some(Report { origin, mid, room, outcome, since_us }) = self.outcomes.pop_front() {
+                if let Some(since_us) = since_us {
+                    self.counters.safe.record(now.mono_us.saturating_sub(since_us));
+                }
                 if origin.is_copy {
-                    self.on_copy_outcome(origin.user, mid, outcome);
+                    self.on_copy_outcome(now, origin.user, mid, outcome);
                 } else if origin.shard == self.config.shard {
                     self.on_outcome(now, origin.shard, origin.user, mid, room, outcome, out);
                 } else {
@@ -210,6 +255,7 @@ impl Shard {
         let Some(session) = self.sessions.get_mut(conn) else {
             return;
         };
+        self.counters.frames_received.count(frame.frame_type());
         let Some((user, device_no)) = session.ready() else {
             return match (frame, &session.state) {
                 (Frame::Hello(hello), State::Opened { .. }) => self.on_hello(now, conn, &hello, out),
@@ -237,6 +283,7 @@ impl Shard {
             return;
         };
         session.heard_us = now.mono_us;
+        self.counters.frames_malformed += 1;
         if error.is_fatal() || session.ready().is_none() {
             self.close(now, conn, error.code(), out);
         } else {
@@ -271,9 +318,28 @@ impl Shard {
         }
     }
 
+    /// Counts the frames of the outputs from `first` on, and of those that end a connection, why.
+    fn count_written(&mut self, out: &Outputs, first: usize) {
+        for output in out.list.get(first..).unwrap_or_default() {
+            let Output::Write { start, len, .. } = output else { continue };
+            let frame_type = out.bytes.get(*start as usize + HEADER_LEN - 1).copied().unwrap_or_default();
+            self.counters.frames_sent.count(frame_type);
+            if frame_type == frame_type::GOAWAY {
+                let payload = out.frames(*start, *len).get(HEADER_LEN..).unwrap_or_default();
+                if let Ok(Some(Frame::GoAway(goaway))) = wire::decode(frame_type, payload)
+                    && let Some(code) = Code::from_number(goaway.code)
+                {
+                    self.counters.closed.count(code);
+                }
+            }
+        }
+    }
+
     fn on_turn_end(&mut self, now: Now, out: &mut Outputs) {
         self.retry_spills(now);
-        self.retry_purges();
+        self.retry_purges(now, out);
+        self.retry_sign_outs(now, out);
+        self.retry_erasures(now, out);
         self.rewrite_some();
         self.write_acks(out);
         for (to, count, len) in self.router.drain_taken() {

@@ -8,7 +8,7 @@ use crate::delivery::safe;
 use crate::envelope::{Outcome, Parcel, UserRef, split};
 use crate::event::{Notice, Now, Output, Outputs};
 use crate::fault::Fault;
-use crate::inbox::Stage;
+use crate::inbox::{Entry, Stage};
 use crate::shard::{Report, Shard};
 use crate::user::Users;
 
@@ -105,16 +105,18 @@ impl Shard {
         let user = self.users.get_mut(to);
         let waiting = user.window.waiting_mut(user.spill_up_to);
         for entry in waiting.filter(|entry| !entry.is_off_lane && !entry.origin.is_copy) {
-            self.outcomes.push_back(Report { outcome: Outcome::Held, ..safe(entry, SafeBy::Stored) });
+            self.outcomes.push_back(Report { outcome: Outcome::Held, since_us: None, ..safe(entry, SafeBy::Stored) });
             entry.is_off_lane = true;
         }
     }
 
     /// Entries that waited too long for their confirmation go to the log.
     pub(crate) fn on_confirm_timeout(&mut self, now: Now, to: UserRef) {
+        let confirm_timeout_us = self.confirm_timeout_us();
         let user = self.users.get_mut(to);
         user.is_timer_set = false;
-        let due = user.window.waiting_mut(Id(u64::MAX)).rfind(|entry| entry.due_us <= now.mono_us);
+        let is_due = |entry: &&mut Entry| entry.since_us + confirm_timeout_us <= now.mono_us;
+        let due = user.window.waiting_mut(Id(u64::MAX)).rfind(is_due);
         if let Some(id) = due.map(|entry| entry.id) {
             self.spill(to, id);
         }
@@ -123,16 +125,22 @@ impl Shard {
 
     /// Looks at the window again when its oldest waiting entry is due. Deadlines go up: all timers run equally long.
     pub(crate) fn set_confirm_timer(&mut self, now: Now, to: UserRef) {
+        let confirm_timeout_us = self.confirm_timeout_us();
         let user = self.users.get_mut(to);
         if user.is_timer_set || user.is_spill_queued {
             return;
         }
         if let Some(entry) = user.window.first_waiting() {
-            let at = entry.due_us.max(now.mono_us);
+            let at = (entry.since_us + confirm_timeout_us).max(now.mono_us);
             user.is_timer_set = true;
             let index = self.confirm_timers.partition_point(|(due, _)| *due <= at);
             self.confirm_timers.insert(index, (at, to));
         }
+    }
+
+    /// How long an entry may wait for its confirmation before it goes to the log.
+    fn confirm_timeout_us(&self) -> u64 {
+        u64::from(self.config.confirm_timeout_ms) * 1_000
     }
 
     /// Something happened in the log.

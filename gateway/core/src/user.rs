@@ -23,10 +23,16 @@ pub(crate) struct User {
     pub(crate) highest_record: Option<Lsn>,
     /// The last id given in this inbox, as far as known.
     pub(crate) head: Id,
-    /// The highest cursor any device ever had: where a new device starts.
+    /// The highest cursor any device ever had, or what was deleted: where a new device starts.
     pub(crate) confirmed: Id,
     /// Logins proven before this are void; `u64::MAX`: all of them.
     pub(crate) valid_from_us: u64,
+    /// Tickets of proofs given before this are void for devices that come from now on: when a device was removed last.
+    pub(crate) removed_us: u64,
+    /// The account was deleted and no device has come since: a stranger again.
+    pub(crate) is_deleted: bool,
+    /// The account is being deleted: nobody logs in until that is durable.
+    pub(crate) is_erasing: bool,
     pub(crate) window: Window,
     /// Entries of earlier runs, by identity.
     pub(crate) found: Option<Box<Found>>,
@@ -47,6 +53,9 @@ impl User {
             head: Id::NONE,
             confirmed: Id::NONE,
             valid_from_us: 0,
+            removed_us: 0,
+            is_deleted: false,
+            is_erasing: false,
             window: Window::default(),
             found: None,
             spill_up_to: Id::NONE,
@@ -120,6 +129,11 @@ impl Users {
         self.list.push(User::new(name.into()));
         self.by_name.insert(name.into(), user);
         user
+    }
+
+    /// How many are known.
+    pub(crate) fn count(&self) -> usize {
+        self.list.len()
     }
 
     pub(crate) fn get(&self, user: UserRef) -> &User {
