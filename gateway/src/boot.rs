@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::cpu;
 use crate::error::Error;
 use crate::keeper::{self, Keeper};
+use crate::live::Live;
 use crate::mesh::{Letter, Mesh};
 use crate::reactor::ring::{self, Ring};
 use crate::reactor::{DescriptorBudget, listen};
@@ -30,35 +31,33 @@ use crate::telemetry;
 ///
 /// # Errors
 /// What keeps the gateway from serving, or from ending well.
-pub(crate) fn serve(config: &Config) -> Result<(), Error> {
+pub(crate) fn serve(config: Config, load: &dyn Fn() -> Result<Config, Error>) -> Result<(), Error> {
     telemetry::start(&config.log)?;
     Ring::new().map_err(|error| Error::NoRing(ring::explain(&error)))?;
     let cpus: Arc<[usize]> = cpu::allowed().map_err(Error::system("ask which CPUs are allowed"))?.into();
     let store = Store::open(&config.data_dir, config.shards, default_shard_count(cpus.len()))?;
     let shard_count = store.identity().shard_count;
-    let keeper = Keeper::new(config, store.identity().id, keeper::now_s())?;
+    let keeper = Keeper::new(&config, store.identity().id, keeper::now_s())?;
     let budget = descriptor_budget(shard_count)?;
     let tcp = config.listen.tcp.ok_or_else(|| Error::Setting("listen.tcp: needs an address".to_owned()))?;
     let (listeners, address) = listen(tcp, shard_count, LISTEN_PATIENCE)?;
     let (sender, reports) = unbounded();
     signals::watch(sender.clone()).map_err(Error::system("watch for signals"))?;
     let mesh = Mesh::new(shard_count);
-    let shards = Shards { mesh, reports, threads: Vec::new() };
-    shards.start(config, &store, &cpus, &keeper.secrets(), &budget, &sender)?.serve(
-        listeners,
-        address,
-        config.drain.deadline,
-    )?;
+    let secrets = keeper.secrets();
+    let shards = Shards { mesh, reports, threads: Vec::new(), live: Live::new(config, keeper, load) };
+    shards.start(&store, &cpus, &secrets, &budget, &sender)?.serve(listeners, address)?;
     info!(dropped_lines = telemetry::dropped_lines(), "ended");
     telemetry::flush();
     Ok(())
 }
 
 /// The running shards, seen from the main thread.
-struct Shards {
+struct Shards<'a> {
     mesh: Arc<Mesh>,
     reports: Receiver<Report>,
     threads: Vec<JoinHandle<()>>,
+    live: Live<'a>,
 }
 
 /// What a wait for the shards ended with.
@@ -72,21 +71,20 @@ enum Waited {
     TimeOut(usize),
 }
 
-impl Shards {
+impl<'a> Shards<'a> {
     fn start(
         mut self,
-        config: &Config,
         store: &Store,
         cpus: &Arc<[usize]>,
         secrets: &Arc<Secrets>,
         budget: &Arc<DescriptorBudget>,
         reports: &Sender<Report>,
-    ) -> Result<Shards, Error> {
+    ) -> Result<Shards<'a>, Error> {
         let identity = store.identity();
         // More shards than CPUs share them, one after the other.
         for (shard, cpu) in (0..identity.shard_count).zip(cpus.iter().cycle()) {
             let mut shard_config = ShardConfig::new(shard, identity.shard_count, identity.id, identity.key);
-            configure(&mut shard_config, config);
+            configure(&mut shard_config, self.live.config());
             let setup = Setup {
                 config: shard_config,
                 cpu: *cpu,
@@ -106,7 +104,7 @@ impl Shards {
         Ok(self)
     }
 
-    fn serve(self, listeners: Vec<OwnedFd>, address: SocketAddr, drain_deadline: Duration) -> Result<(), Error> {
+    fn serve(mut self, listeners: Vec<OwnedFd>, address: SocketAddr) -> Result<(), Error> {
         if self.wait(&Report::Ready, None)? == Waited::Signal {
             // Nobody was served yet; a recovery that is cut begins again at the next start.
             return Ok(());
@@ -120,6 +118,7 @@ impl Shards {
             info!("draining");
         }
         self.tell_all(|| Letter::Drain);
+        let drain_deadline = self.live.config().drain.deadline;
         if let Waited::TimeOut(missing) = self.wait(&Report::Drained, Some(drain_deadline))? {
             return Err(Error::DrainTimeout(missing));
         }
@@ -139,25 +138,38 @@ impl Shards {
     }
 
     /// Waits until every shard has sent this report, a signal comes (while there is no time limit: later the drain is under way
-    /// already), or the time is over.
-    fn wait(&self, wanted: &Report, limit: Option<Duration>) -> Result<Waited, Error> {
+    /// already), or the time is over. Meanwhile does what is due, and what SIGHUP asks for.
+    fn wait(&mut self, wanted: &Report, limit: Option<Duration>) -> Result<Waited, Error> {
         let deadline = limit.map(|limit| Instant::now() + limit);
         let mut missing = self.threads.len();
         while missing > 0 {
-            let report = match deadline {
-                Some(deadline) => self.reports.recv_deadline(deadline),
-                None => self.reports.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            };
-            match report {
+            let look_at = self.live.look_at();
+            match self.reports.recv_deadline(deadline.map_or(look_at, |deadline| deadline.min(look_at))) {
                 Ok(Report::Failed(error)) => return Err(error),
                 Ok(Report::Signal) if deadline.is_none() => return Ok(Waited::Signal),
+                Ok(Report::Reload) => {
+                    let secrets = self.live.reload();
+                    self.give_out(secrets);
+                }
                 Ok(report) if std::mem::discriminant(&report) == std::mem::discriminant(wanted) => missing -= 1,
                 Ok(_) => {}
-                Err(RecvTimeoutError::Timeout) => return Ok(Waited::TimeOut(missing)),
+                Err(RecvTimeoutError::Timeout) if deadline.is_some_and(|deadline| deadline <= Instant::now()) => {
+                    return Ok(Waited::TimeOut(missing));
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    let secrets = self.live.look();
+                    self.give_out(secrets);
+                }
                 Err(RecvTimeoutError::Disconnected) => unreachable!("the signal thread keeps its end"),
             }
         }
         Ok(Waited::All)
+    }
+
+    fn give_out(&self, secrets: Option<Arc<Secrets>>) {
+        if let Some(secrets) = secrets {
+            self.tell_all(|| Letter::Secrets(Arc::clone(&secrets)));
+        }
     }
 
     fn tell_all(&self, letter: impl Fn() -> Letter) {

@@ -15,12 +15,12 @@ use rcgen::{
     KeyUsagePurpose, SanType,
 };
 use rustls::crypto::CryptoProvider;
+use tracing::info;
 
 use crate::certificate::Certificate;
 use crate::config::TlsFiles;
 use crate::error::Error;
 use crate::store::write_durably;
-use crate::tell::tell;
 
 /// The files of the certificate; made when they are missing, or of no use now or in the next month. All three belong together: when
 /// one is made, all are.
@@ -41,10 +41,7 @@ pub(crate) fn ensure(data_dir: &Path, provider: &CryptoProvider, now_s: u64) -> 
         write_durably(data_dir, KEY, made.key.as_bytes())?;
         write_durably(data_dir, CA, made.ca.as_bytes())?;
         write_durably(data_dir, CERTIFICATE, made.certificate.as_bytes())?;
-        tell(format_args!(
-            "a new certificate for --dev; clients trust it by --tls --ca {}",
-            data_dir.join(CA).display()
-        ));
+        info!("a new certificate for --dev; clients trust it by --tls --ca {}", data_dir.join(CA).display());
     }
     Ok(files)
 }
@@ -84,7 +81,8 @@ fn params(name: &str, now_s: u64) -> CertificateParams {
     params
 }
 
-const CA: &str = "dev-ca.pem";
+/// What clients are to trust.
+pub(crate) const CA: &str = "dev-ca.pem";
 const CERTIFICATE: &str = "dev-cert.pem";
 const KEY: &str = "dev-cert-key.pem";
 const LIFE_S: u64 = 365 * 24 * 3600;

@@ -1,7 +1,6 @@
 //! Keeps the [`Secrets`] of the gateway, on the main thread: makes them at the start, renews the keys of tickets and sessions when it is
 //! time, reads certificate and token key again when told to, and warns before the certificate expires.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -22,7 +21,6 @@ use crate::tls_config::{self, SESSION_TTL};
 
 /// The secrets, and where they come from.
 pub(crate) struct Keeper {
-    data_dir: PathBuf,
     store: StoreId,
     provider: Arc<CryptoProvider>,
     verifier: Verifier,
@@ -54,7 +52,6 @@ impl Keeper {
         };
         let certificate = load_certificate(config, &provider, now_s)?;
         let mut keeper = Keeper {
-            data_dir: config.data_dir.clone(),
             store,
             verifier: load_verifier(config)?,
             tickets: if ttl.is_zero() { None } else { Some((ring("tickets", ttl)?, ttl)) },

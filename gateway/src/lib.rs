@@ -24,6 +24,7 @@ pub(crate) mod files;
 pub(crate) mod handoff;
 pub(crate) mod keeper;
 pub(crate) mod key_ring;
+pub(crate) mod live;
 pub(crate) mod mesh;
 pub(crate) mod notice;
 pub(crate) mod pacer;

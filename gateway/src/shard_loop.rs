@@ -66,6 +66,8 @@ pub(crate) enum Report {
     Failed(Error),
     /// SIGTERM or SIGINT.
     Signal,
+    /// SIGHUP.
+    Reload,
 }
 
 /// The body of the thread.

@@ -12,11 +12,12 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, Sender, bounded};
-use tracing::{Subscriber, error, warn};
+use tracing::{Level, Subscriber, error, warn};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Registry, reload};
 
 use crate::config::{LogConfig, LogFormat};
 use crate::error::Error;
@@ -32,7 +33,9 @@ pub(crate) fn start(config: &LogConfig) -> Result<(), Error> {
         .name("log".to_owned())
         .spawn(move || write_lines(&lines, &dropped, io::stderr()))
         .map_err(Error::system("start the thread that writes the log"))?;
-    subscriber(config, log.clone()).init();
+    let (subscriber, level) = subscriber(config, log.clone());
+    subscriber.init();
+    assert!(LEVEL.set(level).is_ok(), "the log is started once");
     assert!(LOG.set(log).is_ok(), "the log is started once");
     std::panic::set_hook(Box::new(end_on_panic));
     Ok(())
@@ -41,6 +44,14 @@ pub(crate) fn start(config: &LogConfig) -> Result<(), Error> {
 /// Whether [`start`] was called: before, and in commands that do not serve, people are told in plain words.
 pub(crate) fn is_running() -> bool {
     LOG.get().is_some()
+}
+
+/// From here on what is less important than `level` is not written.
+pub(crate) fn set_level(level: Level) {
+    if let Some(handle) = LEVEL.get() {
+        // Fails only when there is no log any more.
+        let _ = handle.reload(ours(level));
+    }
 }
 
 /// How many lines were dropped since the start.
@@ -106,15 +117,19 @@ impl Write for &Log {
     }
 }
 
-fn subscriber(config: &LogConfig, log: Log) -> impl Subscriber + Send + Sync + use<> {
-    // What a library says about itself is for those who work on the gateway, and nobody looked through it for names and payloads.
-    let ours = Targets::new().with_target(env!("CARGO_CRATE_NAME"), config.level);
+fn subscriber(config: &LogConfig, log: Log) -> (impl Subscriber + Send + Sync + use<>, LevelHandle) {
+    let (filter, level) = reload::Layer::new(ours(config.level));
     let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_target(false).with_writer(log);
     let layer = match config.format {
         LogFormat::Text => layer.boxed(),
         LogFormat::Json => layer.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed(),
     };
-    tracing_subscriber::registry().with(layer.with_filter(ours))
+    (tracing_subscriber::registry().with(layer.with_filter(filter)), level)
+}
+
+/// What a library says about itself is for those who work on the gateway, and nobody looked through it for names and payloads.
+fn ours(level: Level) -> Targets {
+    Targets::new().with_target(env!("CARGO_CRATE_NAME"), level)
 }
 
 /// The thread that writes, and waits as long as it takes.
@@ -155,6 +170,9 @@ fn end_on_panic(panic: &PanicHookInfo<'_>) {
 }
 
 static LOG: OnceLock<Log> = OnceLock::new();
+static LEVEL: OnceLock<LevelHandle> = OnceLock::new();
+
+type LevelHandle = reload::Handle<Targets, Registry>;
 
 /// Lines that wait at most: some MiB.
 const LINES_MAX: usize = 8192;
@@ -165,7 +183,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 #[cfg(test)]
 pub(crate) fn heard(level: tracing::Level, format: LogFormat, speak: impl FnOnce()) -> String {
     let (log, lines) = Log::new(100);
-    tracing::subscriber::with_default(subscriber(&LogConfig { level, format }, log), speak);
+    tracing::subscriber::with_default(subscriber(&LogConfig { level, format }, log).0, speak);
     let mut output = Vec::new();
     write_lines(&lines, &AtomicU64::new(0), &mut output);
     String::from_utf8(output).unwrap()
@@ -173,7 +191,7 @@ pub(crate) fn heard(level: tracing::Level, format: LogFormat, speak: impl FnOnce
 
 #[cfg(test)]
 mod tests {
-    use tracing::{Level, debug, info};
+    use tracing::{debug, info};
 
     use super::*;
 
@@ -229,7 +247,7 @@ mod tests {
         let (permits, gate) = bounded(100);
         let (sender, written) = bounded(100);
         let config = LogConfig { level: Level::INFO, format: LogFormat::Text };
-        let dispatch = tracing::Dispatch::new(subscriber(&config, dispatch_log));
+        let dispatch = tracing::Dispatch::new(subscriber(&config, dispatch_log).0);
         let counted = Arc::clone(&dropped);
         let theirs = dispatch.clone();
         let writer = std::thread::spawn(move || {

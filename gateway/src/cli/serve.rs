@@ -9,7 +9,7 @@ use crate::config::Config;
 ///
 /// Once clients may come, prints one line on standard output: `ready tcp=ADDRESS shards=N`. Everything else goes to standard
 /// error. SIGTERM and SIGINT drain: sessions are told to come back, what is unsafe is stored, the exit code is 0. A second
-/// signal ends the process at once.
+/// signal ends the process at once. SIGHUP reads certificate, key, token key and log level again, and drops nobody.
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
     #[command(flatten)]
@@ -18,7 +18,8 @@ pub(crate) struct ServeArgs {
 
 /// Serves until told to stop.
 pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
-    let config = Config::load(args.settings.flags())?;
-    crate::boot::serve(&config)?;
+    let flags = args.settings.flags();
+    let load = || Config::load(flags.clone());
+    crate::boot::serve(load()?, &load)?;
     Ok(())
 }

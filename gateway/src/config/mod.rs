@@ -1,5 +1,6 @@
 //! What an operator may set: a TOML file, over it the environment, over that the flags. Text becomes checked values here, once.
 
+mod change;
 mod environment;
 mod file;
 mod key;
