@@ -88,10 +88,12 @@ pub enum LogEvent {
         cursor: Id,
         /// The highest number given to any device of the user by then.
         highest: wire::DeviceNo,
+        /// Tickets of proofs given before this are void.
+        valid_from_us: u64,
         /// The record's number.
         lsn: Lsn,
     },
-    /// Recovery: a device that is gone.
+    /// Recovery: a device that is gone, or all of them.
     FoundPurge {
         /// Whose.
         user: wire::NameBuf,
@@ -99,6 +101,12 @@ pub enum LogEvent {
         device_no: wire::DeviceNo,
         /// The highest number given to any device of the user by then.
         highest: wire::DeviceNo,
+        /// All devices up to and with `device_no` are gone.
+        is_all: bool,
+        /// The highest id that any device confirmed by then, or that was deleted.
+        confirmed: Id,
+        /// Tickets of proofs given before this are void for devices that come later.
+        valid_from_us: u64,
         /// The record's number.
         lsn: Lsn,
     },

@@ -12,8 +12,8 @@ const COMMON_LEN: usize = 16;
 pub(crate) const RECORD_LEN_MAX: usize = 128 * 1024;
 const MESSAGE_LEN: usize = COMMON_LEN + 32;
 const CURSOR_LEN: usize = COMMON_LEN + 16;
-const DEVICE_LEN: usize = COMMON_LEN + 32;
-const PURGE_LEN: usize = COMMON_LEN + 8;
+const DEVICE_LEN: usize = COMMON_LEN + 40;
+const PURGE_LEN: usize = COMMON_LEN + 24;
 
 const MESSAGE: u8 = 1;
 const CURSOR: u8 = 2;
@@ -60,7 +60,7 @@ pub(crate) fn encode(record: &Record<'_>, out: &mut Vec<u8>) {
             put(&mut out[start..], 24, &device_no.0.to_le_bytes());
             out.extend_from_slice(user.as_str().as_bytes());
         }
-        Record::Device { user, device_no, device, incarnation, cursor, highest } => {
+        Record::Device { user, device_no, device, incarnation, cursor, highest, valid_from_us } => {
             begin(out, DEVICE, *user, DEVICE_LEN);
             let fields = &mut out[start..];
             put(fields, 16, &incarnation.0.to_le_bytes());
@@ -68,13 +68,18 @@ pub(crate) fn encode(record: &Record<'_>, out: &mut Vec<u8>) {
             put(fields, 40, &device_no.0.to_le_bytes());
             put(fields, 42, &highest.0.to_le_bytes());
             put(fields, 44, &[u8::try_from(device.as_str().len()).expect("a device's name has at most 32 bytes")]);
+            put(fields, 48, &valid_from_us.to_le_bytes());
             out.extend_from_slice(user.as_str().as_bytes());
             out.extend_from_slice(device.as_str().as_bytes());
         }
-        Record::Purge { user, device_no, highest } => {
+        Record::Purge { user, device_no, highest, is_all, confirmed, valid_from_us } => {
             begin(out, PURGE, *user, PURGE_LEN);
-            put(&mut out[start..], 16, &device_no.0.to_le_bytes());
-            put(&mut out[start..], 18, &highest.0.to_le_bytes());
+            let fields = &mut out[start..];
+            put(fields, 16, &device_no.0.to_le_bytes());
+            put(fields, 18, &highest.0.to_le_bytes());
+            put(fields, 20, &[u8::from(*is_all)]);
+            put(fields, 24, &confirmed.0.to_le_bytes());
+            put(fields, 32, &valid_from_us.to_le_bytes());
             out.extend_from_slice(user.as_str().as_bytes());
         }
     }
@@ -190,6 +195,7 @@ fn device(bytes: &[u8], user_len: usize) -> Option<Record<'_>> {
         incarnation: Incarnation(u64_at(bytes, 16)?),
         cursor: Id(u64_at(bytes, 24)?),
         highest: DeviceNo(u16_at(bytes, 42)?),
+        valid_from_us: u64_at(bytes, 48)?,
     })
 }
 
@@ -198,6 +204,13 @@ fn purge(bytes: &[u8], user_len: usize) -> Option<Record<'_>> {
         user: Name::parse(bytes.get(PURGE_LEN..)?.get(..user_len)?).ok()?,
         device_no: DeviceNo(u16_at(bytes, 16)?),
         highest: DeviceNo(u16_at(bytes, 18)?),
+        is_all: match u8_at(bytes, 20)? {
+            0 => false,
+            1 => true,
+            _ => return None,
+        },
+        confirmed: Id(u64_at(bytes, 24)?),
+        valid_from_us: u64_at(bytes, 32)?,
     })
 }
 
@@ -233,8 +246,16 @@ mod tests {
         [
             Record::Message(Message { user, id, from, to, mid, flags, kind: 2, body: b"hello" }),
             Record::Cursor { user, device_no, id },
-            Record::Device { user, device_no, device, incarnation: Incarnation(u64::MAX), cursor: id, highest },
-            Record::Purge { user, device_no, highest },
+            Record::Device {
+                user,
+                device_no,
+                device,
+                incarnation: Incarnation(u64::MAX),
+                cursor: id,
+                highest,
+                valid_from_us: 1 << 50,
+            },
+            Record::Purge { user, device_no, highest, is_all: true, confirmed: id, valid_from_us: 1 << 51 },
         ]
     }
 
@@ -294,9 +315,16 @@ mod tests {
     #[test]
     fn lengths_that_lie_under_a_sound_checksum_are_refused() {
         let [message, cursor, device, purge] = one_of_each();
-        for (record, at) in
-            [(message, 9), (message, 22), (message, 23), (cursor, 9), (device, 9), (device, 44), (purge, 9)]
-        {
+        for (record, at) in [
+            (message, 9),
+            (message, 22),
+            (message, 23),
+            (cursor, 9),
+            (device, 9),
+            (device, 44),
+            (purge, 9),
+            (purge, 20),
+        ] {
             let mut bytes = encoded(&record);
             bytes[at] = 0xff;
             finish(&mut bytes, 5, SEED);

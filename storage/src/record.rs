@@ -85,14 +85,23 @@ pub enum Record<'a> {
         cursor: Id,
         /// The highest number given to any device of the user so far.
         highest: DeviceNo,
+        /// Tickets of proofs given before this are void, in microseconds since 1970.
+        valid_from_us: u64,
     },
-    /// A device is gone.
+    /// A device is gone, or all of them.
     Purge {
         /// Whose device.
         user: Name<'a>,
-        /// Which; 0 says only what `highest` is.
+        /// Which; 0 says only what the other fields say.
         device_no: DeviceNo,
         /// The highest number given to any device of the user so far.
         highest: DeviceNo,
+        /// The account is deleted: all devices up to and with `device_no` are gone, and nobody wants what is in the inbox up to
+        /// `confirmed`.
+        is_all: bool,
+        /// The highest id that any device of the user confirmed, or that was deleted.
+        confirmed: Id,
+        /// Tickets of proofs given before this are void for every device that comes later, in microseconds since 1970.
+        valid_from_us: u64,
     },
 }

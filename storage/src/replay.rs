@@ -280,17 +280,20 @@ fn found_event(link: &Link, offset: u32, lsn: Lsn, found: &Decoded<'_>) -> LogEv
             lsn,
         },
         Record::Cursor { user, device_no, id } => LogEvent::FoundCursor { user: user.into(), device_no, id, lsn },
-        Record::Device { user, device_no, device, incarnation, cursor, highest } => LogEvent::FoundDevice {
-            user: user.into(),
-            device_no,
-            device: device.into(),
-            incarnation,
-            cursor,
-            highest,
-            lsn,
-        },
-        Record::Purge { user, device_no, highest } => {
-            LogEvent::FoundPurge { user: user.into(), device_no, highest, lsn }
+        Record::Device { user, device_no, device, incarnation, cursor, highest, valid_from_us } => {
+            LogEvent::FoundDevice {
+                user: user.into(),
+                device_no,
+                device: device.into(),
+                incarnation,
+                cursor,
+                highest,
+                valid_from_us,
+                lsn,
+            }
+        }
+        Record::Purge { user, device_no, highest, is_all, confirmed, valid_from_us } => {
+            LogEvent::FoundPurge { user: user.into(), device_no, highest, is_all, confirmed, valid_from_us, lsn }
         }
     }
 }

@@ -322,8 +322,9 @@ impl Watch {
             Record::Device { user, device_no, device, cursor, .. } => {
                 self.on_device(&user.into(), device_no, device.into(), cursor);
             }
-            Record::Purge { user, device_no, .. } => {
-                self.user(&user.into()).devices.remove(&device_no);
+            Record::Purge { user, device_no, is_all, .. } => {
+                let devices = &mut self.user(&user.into()).devices;
+                devices.retain(|no, _| *no != device_no && !(is_all && *no < device_no));
             }
         }
     }
@@ -462,18 +463,26 @@ fn record_sight(offset: u32, lsn: Lsn, found: &Decoded<'_>, has_bodies: bool) ->
         Record::Cursor { user, device_no, id } => {
             ("cursor", user, vec![("device_no", device_no.to_string()), ("id", id.to_string())], None)
         }
-        Record::Device { user, device_no, device, incarnation, cursor, highest } => {
+        Record::Device { user, device_no, device, incarnation, cursor, highest, valid_from_us } => {
             let fields = vec![
                 ("device_no", device_no.to_string()),
                 ("device", device.to_string()),
                 ("incarnation", incarnation.to_string()),
                 ("cursor", cursor.to_string()),
                 ("highest", highest.to_string()),
+                ("valid_from_us", valid_from_us.to_string()),
             ];
             ("device", user, fields, None)
         }
-        Record::Purge { user, device_no, highest } => {
-            ("purge", user, vec![("device_no", device_no.to_string()), ("highest", highest.to_string())], None)
+        Record::Purge { user, device_no, highest, is_all, confirmed, valid_from_us } => {
+            let fields = vec![
+                ("device_no", device_no.to_string()),
+                ("highest", highest.to_string()),
+                ("all", u64::from(is_all).to_string()),
+                ("confirmed", confirmed.to_string()),
+                ("valid_from_us", valid_from_us.to_string()),
+            ];
+            ("purge", user, fields, None)
         }
     };
     let body = body.filter(|_| has_bodies).map(Box::from);

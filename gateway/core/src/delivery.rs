@@ -50,7 +50,7 @@ impl Shard {
     /// Whether somebody of that name has registered, or messages were stored for him: a retry of one of those is answered as
     /// the first was.
     fn is_known(&self, user: UserRef) -> bool {
-        self.users.get(user).highest > DeviceNo(0) || self.log.span(Users::inbox(user)).is_some()
+        self.users.get(user).is_known() || self.log.span(Users::inbox(user)).is_some()
     }
 
     /// Why a message cannot be taken, decided before anybody sees it.

@@ -27,10 +27,8 @@ impl Shard {
 
     /// Once nothing that was accepted is unsafe, or the disk can make nothing safe: GOAWAY to all.
     pub(crate) fn finish_drain(&mut self, now: Now, out: &mut Outputs) {
-        let nothing_waits = self.spills.is_empty()
-            && self.purges.is_empty()
-            && self.sign_outs.is_empty()
-            && self.erasures.is_empty();
+        let nothing_waits =
+            self.spills.is_empty() && self.purges.is_empty() && self.sign_outs.is_empty() && self.erasures.is_empty();
         let is_stored = self.commits.is_empty() && (!self.log_takes_messages() || nothing_waits);
         let is_done = is_stored && self.router.is_idle() && self.log.is_idle() && self.acks.is_empty();
         if !self.is_draining || self.is_drained || !is_done {

@@ -1,7 +1,7 @@
 //! What an earlier run left, and the state records that keep it findable as old segments go.
 
 use storage::{LogEvent, Place, StoredMessage};
-use wire::{DeviceBuf, DeviceNo, Id, Incarnation, NameBuf};
+use wire::{DeviceNo, Id, NameBuf};
 
 use crate::device::Device;
 use crate::envelope::{UserRef, split};
@@ -27,16 +27,26 @@ impl Shard {
                     self.replace_state(old, lsn, user_ref, device_no);
                 }
             }
-            LogEvent::FoundDevice { user, device_no, device, incarnation, cursor, highest, lsn } => {
+            LogEvent::FoundDevice { user, device_no, device, incarnation, cursor, highest, valid_from_us, lsn } => {
                 let user = self.users.intern(user.as_name());
-                self.on_found_device(user, device_no, device, incarnation, cursor, highest);
+                let found = Device::new(device_no, device, incarnation, cursor, valid_from_us, REFUSED);
+                self.on_found_device(user, found, highest);
                 self.set_device_record(user, device_no, lsn);
             }
-            LogEvent::FoundPurge { user, device_no, highest, lsn } => {
+            LogEvent::FoundPurge { user, device_no, highest, is_all, confirmed, valid_from_us, lsn } => {
                 let user_ref = self.users.intern(user.as_name());
-                self.forget_found_device(user_ref, device_no);
+                let is_gone = |no: DeviceNo| no == device_no || is_all && no < device_no;
+                let devices = self.users.get(user_ref).devices.iter();
+                let gone: Vec<_> = devices.map(|device| device.no).filter(|no| is_gone(*no)).collect();
+                for no in gone {
+                    self.forget_found_device(user_ref, no);
+                }
                 let user = self.users.get_mut(user_ref);
                 user.highest = user.highest.max(highest);
+                user.head = user.head.max(confirmed);
+                user.confirmed = user.confirmed.max(confirmed);
+                user.removed_us = user.removed_us.max(valid_from_us);
+                user.is_deleted = is_all && user.devices.is_empty();
                 let old = user.highest_record.replace(lsn);
                 self.replace_state(old, lsn, user_ref, NOBODY);
             }
@@ -72,34 +82,27 @@ impl Shard {
         self.log.place(Users::inbox(user_ref), place);
     }
 
-    fn on_found_device(
-        &mut self,
-        user_ref: UserRef,
-        device_no: DeviceNo,
-        name: DeviceBuf,
-        incarnation: Incarnation,
-        cursor: Id,
-        highest: DeviceNo,
-    ) {
+    fn on_found_device(&mut self, user_ref: UserRef, found: Device, highest: DeviceNo) {
         let user = self.users.get_mut(user_ref);
-        user.highest = user.highest.max(highest).max(device_no);
-        user.head = user.head.max(cursor);
-        user.confirmed = user.confirmed.max(cursor);
-        if let Some(device) = user.device(device_no) {
-            device.cursor = device.cursor.max(cursor);
+        user.highest = user.highest.max(highest).max(found.no);
+        user.head = user.head.max(found.cursor);
+        user.confirmed = user.confirmed.max(found.cursor);
+        user.is_deleted = false;
+        if let Some(device) = user.device(found.no) {
+            device.cursor = device.cursor.max(found.cursor);
+            device.valid_from_us = device.valid_from_us.max(found.valid_from_us);
             return;
         }
-        if user.devices.iter().any(|device| device.name == name && device.no > device_no) {
+        if user.devices.iter().any(|device| device.name == found.name && device.no > found.no) {
             return; // Written again while its successor's record was on the way.
         }
-        let older: Vec<_> = user.devices.iter().filter(|device| device.name == name).map(|device| device.no).collect();
+        let older: Vec<_> = user.devices.iter().filter(|d| d.name == found.name).map(|d| d.no).collect();
         for no in older {
             self.forget_found_device(user_ref, no);
         }
         let user = self.users.get_mut(user_ref);
-        user.devices.push(Device::new(device_no, name, incarnation, cursor, REFUSED));
+        user.devices.push(found);
         user.devices.sort_by_key(|device| device.no);
-        self.device_count += 1;
     }
 
     fn forget_found_device(&mut self, user_ref: UserRef, device_no: DeviceNo) {

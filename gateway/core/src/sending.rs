@@ -153,7 +153,12 @@ impl Shard {
     /// Makes the copy for the sender's other devices, once: the recipient's shard can no longer refuse.
     fn make_copy(&mut self, now: Now, user: UserRef, mid: Mid, out: &mut Outputs) {
         let must_wait = self.ids.is_exhausted() || !self.copies.is_empty();
+        let is_erasing = self.users.get(user).is_erasing;
         let Some(pending) = self.pending_mut(user, mid) else { return };
+        if is_erasing && matches!(pending.copy, SelfCopy::Held(_)) {
+            // Whoever has the name next is not to see what this one wrote.
+            pending.copy = SelfCopy::NotNeeded;
+        }
         if must_wait && matches!(pending.copy, SelfCopy::Held(_)) {
             // In order: a later copy must not overtake this one.
             return self.copies.push_back((user, mid));

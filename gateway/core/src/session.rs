@@ -106,7 +106,9 @@ impl Session {
         let (after_us, code) = match self.state {
             State::Opened { .. } => (micros(HELLO_TIMEOUT), Code::HelloTimeout),
             // Whoever waited so long has given up, or should: a storm of logins is not to be answered after it is over.
-            State::MakingAccount { .. } | State::Authenticating(_) | State::Leaving => (micros(HELLO_TIMEOUT), Code::Busy),
+            State::MakingAccount { .. } | State::Authenticating(_) | State::Leaving => {
+                (micros(HELLO_TIMEOUT), Code::Busy)
+            }
             _ if self.is_blocked => (SLOW_READER_US, Code::SlowReader),
             State::Ready(..) if !self.is_paused => (heartbeat_us, Code::HeartbeatTimeout),
             _ => return None,

@@ -2,7 +2,7 @@
 
 use storage::{AppendError, LogEvent, LogState, Lsn, Message, Record};
 use wire::frame::SafeBy;
-use wire::{DeviceNo, Id};
+use wire::{Code, DeviceNo, Id};
 
 use crate::delivery::safe;
 use crate::envelope::{Outcome, Parcel, UserRef, split};
@@ -21,6 +21,10 @@ pub(crate) enum Commit {
     Register(UserRef, DeviceNo),
     /// A device that is gone once this is durable.
     Purge(UserRef, DeviceNo),
+    /// A device that signed out, its cursor as far as here, and the moment before which its logins are void.
+    SignOut(UserRef, DeviceNo, Id, u64),
+    /// A deleted account: its devices up to this number, its inbox up to here.
+    Erase(UserRef, DeviceNo, Id),
     /// A device's cursor, as far as here.
     Cursor(UserRef, DeviceNo, Id),
     /// State written again, so that an old segment can go; of a device, its cursor as far as here.
@@ -195,6 +199,11 @@ impl Shard {
             }
             Commit::Register(user, device_no) => self.on_registered(now, user, device_no, out),
             Commit::Purge(user, device_no) => self.on_purged(now, user, device_no, out),
+            Commit::SignOut(user, device_no, id, valid_from_us) => {
+                self.users.get_mut(user).on_cursor_durable(device_no, id);
+                self.end_leaving(now, user, device_no, valid_from_us, Code::LoggedOut, out);
+            }
+            Commit::Erase(user, up_to, cut) => self.on_erased(now, user, up_to, cut, out),
             Commit::Cursor(user, device_no, id) => self.users.get_mut(user).on_cursor_durable(device_no, id),
             Commit::Rewrite(user, device_no, id) => {
                 self.users.get_mut(user).on_cursor_durable(device_no, id);
@@ -227,6 +236,11 @@ impl Shard {
                 }
                 self.purges.push_back((user, device_no));
             }
+            Commit::SignOut(user, device_no, ..) => {
+                self.on_state_refused(user, device_no);
+                self.sign_outs.push_back((user, device_no));
+            }
+            Commit::Erase(user, ..) => self.on_erasure_refused(user),
             Commit::Cursor(user, device_no, _) => self.on_state_refused(user, device_no),
             Commit::Rewrite(user, device_no, _) => {
                 if let Some(rewrite) = &mut self.rewrite {

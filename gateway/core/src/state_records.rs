@@ -68,38 +68,56 @@ impl Shard {
 
     /// Writes a device with its cursor, or a user's highest number, again. Says whether the log had room.
     fn rewrite_one(&mut self, user_ref: UserRef, device_no: DeviceNo) -> bool {
-        let user = self.users.get_mut(user_ref);
-        let (name, highest) = (user.name.clone(), user.highest);
-        let cursor = user.device(device_no).map_or(Id::NONE, |device| device.cursor);
-        let inbox = Users::inbox(user_ref);
-        let result = match user.device(device_no) {
+        let device = self.users.get_mut(user_ref).device(device_no);
+        let cursor = device.as_ref().map_or(Id::NONE, |device| device.cursor);
+        let result = match device {
             // Its records go when its purge is durable, and must not come behind that.
             Some(device) if device.is_purging => return false,
-            Some(device) => self.log.append(
-                inbox,
-                &Record::Device {
-                    user: name.as_name(),
-                    device_no,
-                    device: device.name.as_device(),
-                    incarnation: device.incarnation,
-                    cursor,
-                    highest,
-                },
-            ),
-            None => self.log.append(inbox, &Record::Purge { user: name.as_name(), device_no: NOBODY, highest }),
+            Some(_) => self.append_device(user_ref, device_no),
+            None => self.append_nobody(user_ref),
         };
         let Ok(lsn) = result else { return false };
-        if device_no == NOBODY {
-            let old = self.users.get_mut(user_ref).highest_record.replace(lsn);
-            self.replace_state(old, lsn, user_ref, NOBODY);
-        } else {
-            self.set_device_record(user_ref, device_no, lsn);
-        }
         self.commits.push_back((lsn, Commit::Rewrite(user_ref, device_no, cursor)));
         if let Some(rewrite) = &mut self.rewrite {
             rewrite.under_way += 1;
         }
         true
+    }
+
+    /// Writes a device down as it is now.
+    pub(crate) fn append_device(&mut self, user_ref: UserRef, device_no: DeviceNo) -> Result<Lsn, AppendError> {
+        let user = self.users.get_mut(user_ref);
+        let (name, highest) = (user.name.clone(), user.highest);
+        let device = user.device(device_no).expect("looked at before: rewrite_one, append_sign_out");
+        let record = Record::Device {
+            user: name.as_name(),
+            device_no,
+            device: device.name.as_device(),
+            incarnation: device.incarnation,
+            cursor: device.cursor,
+            highest,
+            valid_from_us: device.valid_from_us,
+        };
+        let lsn = self.log.append(Users::inbox(user_ref), &record)?;
+        self.set_device_record(user_ref, device_no, lsn);
+        Ok(lsn)
+    }
+
+    /// Writes down what is known of a user without a device's record.
+    fn append_nobody(&mut self, user_ref: UserRef) -> Result<Lsn, AppendError> {
+        let user = self.users.get(user_ref);
+        let record = Record::Purge {
+            user: user.name.as_name(),
+            device_no: if user.is_deleted { user.highest } else { NOBODY },
+            highest: user.highest,
+            is_all: user.is_deleted,
+            confirmed: user.confirmed,
+            valid_from_us: user.removed_us,
+        };
+        let lsn = self.log.append(Users::inbox(user_ref), &record)?;
+        let old = self.users.get_mut(user_ref).highest_record.replace(lsn);
+        self.replace_state(old, lsn, user_ref, NOBODY);
+        Ok(lsn)
     }
 
     /// A record of state was not stored: an older one still stands, and it is written again before that one goes.

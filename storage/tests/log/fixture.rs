@@ -20,14 +20,23 @@ fn written_by_v1() -> Disk {
     let (device_no, highest) = (DeviceNo(1), DeviceNo(2));
     let device = Device::parse(b"phone").unwrap();
     let incarnation = Incarnation(0x1122_3344_5566_7788);
-    let registered = Record::Device { user, device_no, device, incarnation, cursor: Id(40), highest };
+    let valid_from_us = 1_700_000_000_000_000;
+    let registered = Record::Device { user, device_no, device, incarnation, cursor: Id(40), highest, valid_from_us };
     owner.log.append(storage::InboxNo(1), &registered).unwrap();
     owner.append(1, 41, b"hello").unwrap();
     owner.append(2, 42, b"").unwrap();
     owner.append(1, 43, &[0; 300]).unwrap();
     owner.settle();
     owner.append_cursor(1, 41).unwrap();
-    owner.log.append(storage::InboxNo(1), &Record::Purge { user, device_no: DeviceNo(2), highest }).unwrap();
+    let purge = Record::Purge {
+        user,
+        device_no: DeviceNo(2),
+        highest,
+        is_all: false,
+        confirmed: Id(41),
+        valid_from_us: valid_from_us + 1,
+    };
+    owner.log.append(storage::InboxNo(1), &purge).unwrap();
     owner.settle();
     owner.store(2, 44, 18, 3_000);
     owner.pass(10_000);
@@ -66,10 +75,19 @@ fn a_store_of_version_1_opens() {
                 incarnation,
                 cursor: Id(40),
                 highest,
+                valid_from_us: 1_700_000_000_000_000,
                 lsn: Lsn(1)
             },
             &LogEvent::FoundCursor { user: user(), device_no, id: Id(41), lsn: Lsn(5) },
-            &LogEvent::FoundPurge { user: user(), device_no: DeviceNo(2), highest, lsn: Lsn(6) },
+            &LogEvent::FoundPurge {
+                user: user(),
+                device_no: DeviceNo(2),
+                highest,
+                is_all: false,
+                confirmed: Id(41),
+                valid_from_us: 1_700_000_000_000_001,
+                lsn: Lsn(6)
+            },
             &LogEvent::Ready { boot: 2, first_free: Id(6_000_000), reserved_below: Id(7_000_000) },
         ]
     );

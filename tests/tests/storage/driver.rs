@@ -358,8 +358,16 @@ impl<'a> Driver<'a> {
                 incarnation: Incarnation(version),
                 cursor: Id(version),
                 highest: DeviceNo(3),
+                valid_from_us: version,
             },
-            None => Record::Purge { user, device_no, highest: DeviceNo(3) },
+            None => Record::Purge {
+                user,
+                device_no,
+                highest: DeviceNo(3),
+                is_all: false,
+                confirmed: Id::NONE,
+                valid_from_us: 0,
+            },
         };
         match self.log.append(InboxNo(u32::MAX), &record) {
             Ok(lsn) => self.model.states.entry(key).or_default().records.push((lsn, version, Fate::Queued)),
