@@ -48,6 +48,6 @@ pub use histogram::Histogram;
 pub use log::{Log, LogConfig};
 pub use record::{InboxNo, Lsn, Message, Record, StoreId, StoredMessage};
 pub use survey::{
-    BatchCounts, BatchSight, Cause, Conclusion, Detail, FINDING_COUNT_MAX, RecordCounts, RecordSight, SegmentRole,
-    SegmentView, Sight, SuperblockView, Survey, SurveyConfig, SurveyReport,
+    BatchCounts, BatchSight, Cause, Conclusion, Detail, FINDING_COUNT_MAX, FieldValue, RecordCounts, RecordSight,
+    SegmentRole, SegmentView, Sight, SuperblockView, Survey, SurveyConfig, SurveyReport,
 };

@@ -2,6 +2,8 @@
 //!
 //! So what a survey says and what a start would do cannot differ. What it says beyond that is found in `watch`.
 
+use std::fmt;
+
 use wire::{Id, NameBuf};
 
 use crate::disk::{DiskDone, DiskError, DiskOp, DiskOpKind, File, Generation};
@@ -81,9 +83,39 @@ pub struct RecordSight {
     /// Whose inbox, or device.
     pub user: NameBuf,
     /// What else it says: names and values, in a fixed order.
-    pub fields: Vec<(&'static str, String)>,
+    pub fields: Vec<(&'static str, FieldValue)>,
     /// A message's body, if asked for.
     pub body: Option<Box<[u8]>>,
+}
+
+/// A value in a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FieldValue {
+    /// A number.
+    Number(u64),
+    /// A name, or what is written as text.
+    Text(String),
+}
+
+impl From<u64> for FieldValue {
+    fn from(number: u64) -> FieldValue {
+        FieldValue::Number(number)
+    }
+}
+
+impl From<String> for FieldValue {
+    fn from(text: String) -> FieldValue {
+        FieldValue::Text(text)
+    }
+}
+
+impl fmt::Display for FieldValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FieldValue::Number(number) => number.fmt(f),
+            FieldValue::Text(text) => text.fmt(f),
+        }
+    }
 }
 
 /// What a survey found.

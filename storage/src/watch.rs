@@ -49,6 +49,8 @@ struct User {
     /// The segment with a message of his that was read last.
     seen_in: Generation,
     devices: BTreeMap<DeviceNo, (DeviceBuf, Id)>,
+    /// Up to here his inbox was deleted.
+    deleted: Id,
 }
 
 impl Watch {
@@ -322,9 +324,12 @@ impl Watch {
             Record::Device { user, device_no, device, cursor, .. } => {
                 self.on_device(&user.into(), device_no, device.into(), cursor);
             }
-            Record::Purge { user, device_no, is_all, .. } => {
-                let devices = &mut self.user(&user.into()).devices;
-                devices.retain(|no, _| *no != device_no && !(is_all && *no < device_no));
+            Record::Purge { user, device_no, is_all, confirmed, .. } => {
+                let user = self.user(&user.into());
+                user.devices.retain(|no, _| *no != device_no && !(is_all && *no < device_no));
+                if is_all {
+                    user.deleted = confirmed.max(user.deleted);
+                }
             }
         }
     }
@@ -394,7 +399,8 @@ impl Watch {
 
     /// What nobody wants any more of each inbox.
     pub(crate) fn floors(&self) -> Vec<(InboxNo, Id)> {
-        let floor = |user: &User| user.devices.values().map(|(_, cursor)| *cursor).min().unwrap_or(Id::NONE);
+        let lowest = |user: &User| user.devices.values().map(|(_, cursor)| *cursor).min().unwrap_or(Id::NONE);
+        let floor = |user: &User| lowest(user).max(user.deleted);
         self.users.values().map(|user| (user.inbox, floor(user))).collect()
     }
 
@@ -405,7 +411,8 @@ impl Watch {
     fn user(&mut self, name: &NameBuf) -> &mut User {
         let next = InboxNo(to_u32(self.users.len()));
         if !self.users.contains_key(name) {
-            let user = User { inbox: next, newest: Id::NONE, seen_in: Generation(0), devices: BTreeMap::new() };
+            let (newest, seen_in, devices, deleted) = (Id::NONE, Generation(0), BTreeMap::new(), Id::NONE);
+            let user = User { inbox: next, newest, seen_in, devices, deleted };
             self.users.insert(name.clone(), user);
         }
         self.users.get_mut(name).expect("it was just made")
@@ -449,38 +456,38 @@ fn record_sight(offset: u32, lsn: Lsn, found: &Decoded<'_>, has_bodies: bool) ->
     let (kind, user, fields, body) = match found.record {
         Record::Message(message) => {
             let fields = vec![
-                ("from", message.from.to_string()),
-                ("to", message.to.to_string()),
-                ("id", message.id.to_string()),
-                ("mid", message.mid.to_string()),
-                ("flags", message.flags.0.to_string()),
-                ("kind", message.kind.to_string()),
-                ("link", found.back.to_string()),
-                ("body_len", message.body.len().to_string()),
+                ("id", message.id.0.into()),
+                ("from", message.from.to_string().into()),
+                ("to", message.to.to_string().into()),
+                ("mid", message.mid.to_string().into()),
+                ("flags", u64::from(message.flags.0).into()),
+                ("kind", u64::from(message.kind).into()),
+                ("link", u64::from(found.back).into()),
+                ("body_len", (message.body.len() as u64).into()),
             ];
             ("message", message.user, fields, Some(message.body))
         }
         Record::Cursor { user, device_no, id } => {
-            ("cursor", user, vec![("device_no", device_no.to_string()), ("id", id.to_string())], None)
+            ("cursor", user, vec![("device_no", u64::from(device_no.0).into()), ("id", id.0.into())], None)
         }
         Record::Device { user, device_no, device, incarnation, cursor, highest, valid_from_us } => {
             let fields = vec![
-                ("device_no", device_no.to_string()),
-                ("device", device.to_string()),
-                ("incarnation", incarnation.to_string()),
-                ("cursor", cursor.to_string()),
-                ("highest", highest.to_string()),
-                ("valid_from_us", valid_from_us.to_string()),
+                ("device_no", u64::from(device_no.0).into()),
+                ("device", device.to_string().into()),
+                ("incarnation", format!("{:016x}", incarnation.0).into()),
+                ("cursor", cursor.0.into()),
+                ("highest", u64::from(highest.0).into()),
+                ("valid_from_us", valid_from_us.into()),
             ];
             ("device", user, fields, None)
         }
         Record::Purge { user, device_no, highest, is_all, confirmed, valid_from_us } => {
             let fields = vec![
-                ("device_no", device_no.to_string()),
-                ("highest", highest.to_string()),
-                ("all", u64::from(is_all).to_string()),
-                ("confirmed", confirmed.to_string()),
-                ("valid_from_us", valid_from_us.to_string()),
+                ("device_no", u64::from(device_no.0).into()),
+                ("highest", u64::from(highest.0).into()),
+                ("all", u64::from(is_all).into()),
+                ("confirmed", confirmed.0.into()),
+                ("valid_from_us", valid_from_us.into()),
             ];
             ("purge", user, fields, None)
         }

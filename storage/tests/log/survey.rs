@@ -327,7 +327,7 @@ fn batches_and_records_are_told_one_by_one_from_a_place_on() {
     assert_eq!(told[..4], ["data of 4 at 8192", "1 device of user1", "2 message of user1", "3 message of user2"]);
     let Sight::Record(hello) = &sights[2] else { panic!("{sights:?}") };
     assert_eq!(hello.body.as_deref(), Some(&b"hello"[..]));
-    assert!(hello.fields.contains(&("id", "41".to_owned())) && hello.fields.contains(&("mid", "1:41".to_owned())));
+    assert!(hello.fields.contains(&("id", 41.into())) && hello.fields.contains(&("mid", "1:41".to_owned().into())));
     let batches: Vec<u32> = sights
         .iter()
         .filter_map(|sight| if let Sight::Batch(batch) = sight { Some(batch.offset) } else { None })
