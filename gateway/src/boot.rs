@@ -39,17 +39,38 @@ pub(crate) fn serve(config: Config, load: &dyn Fn() -> Result<Config, Error>) ->
     let shard_count = store.identity().shard_count;
     let keeper = Keeper::new(&config, store.identity().id, keeper::now_s())?;
     let budget = descriptor_budget(shard_count)?;
-    let tcp = config.listen.tcp.ok_or_else(|| Error::Setting("listen.tcp: needs an address".to_owned()))?;
-    let (listeners, address) = listen(tcp, shard_count, LISTEN_PATIENCE)?;
+    let tcp = Listener::open(config.listen.tcp, shard_count)?;
+    let tls = Listener::open(config.listen.tls, shard_count)?;
     let (sender, reports) = unbounded();
     signals::watch(sender.clone()).map_err(Error::system("watch for signals"))?;
     let mesh = Mesh::new(shard_count);
     let secrets = keeper.secrets();
     let shards = Shards { mesh, reports, threads: Vec::new(), live: Live::new(config, keeper, load) };
-    shards.start(&store, &cpus, &secrets, &budget, &sender)?.serve(listeners, address)?;
+    shards.start(&store, &cpus, &secrets, &budget, &sender)?.serve(tcp, tls)?;
     info!(dropped_lines = telemetry::dropped_lines(), "ended");
     telemetry::flush();
     Ok(())
+}
+
+/// A socket for each shard, on one address; none where nobody is to be listened to.
+struct Listener {
+    sockets: Vec<OwnedFd>,
+    address: Option<SocketAddr>,
+}
+
+impl Listener {
+    fn open(address: Option<SocketAddr>, shard_count: u16) -> Result<Listener, Error> {
+        let Some(address) = address else {
+            return Ok(Listener { sockets: Vec::new(), address: None });
+        };
+        let (sockets, actual) = listen(address, shard_count, LISTEN_PATIENCE)?;
+        Ok(Listener { sockets, address: Some(actual) })
+    }
+
+    /// As it is announced.
+    fn text(&self) -> String {
+        self.address.map_or_else(|| "-".to_owned(), |address| address.to_string())
+    }
 }
 
 /// The running shards, seen from the main thread.
@@ -104,16 +125,20 @@ impl<'a> Shards<'a> {
         Ok(self)
     }
 
-    fn serve(mut self, listeners: Vec<OwnedFd>, address: SocketAddr) -> Result<(), Error> {
+    fn serve(mut self, tcp: Listener, tls: Listener) -> Result<(), Error> {
         if self.wait(&Report::Ready, None)? == Waited::Signal {
             // Nobody was served yet; a recovery that is cut begins again at the next start.
             return Ok(());
         }
-        for (shard, listener) in (0..).zip(listeners) {
-            self.mesh.send_letter(shard, Letter::Serve(listener));
+        let (tcp_address, tls_address) = (tcp.text(), tls.text());
+        for (listener, is_tls) in [(tcp, false), (tls, true)] {
+            for (shard, socket) in (0..).zip(listener.sockets) {
+                self.mesh.send_letter(shard, Letter::Serve { socket, is_tls });
+            }
         }
-        info!(version = env!("CARGO_PKG_VERSION"), tcp = %address, shards = self.threads.len(), "serving");
-        announce(address, self.threads.len());
+        let shards = self.threads.len();
+        info!(version = env!("CARGO_PKG_VERSION"), tcp = tcp_address, tls = tls_address, shards, "serving");
+        announce(&format!("ready tcp={tcp_address} tls={tls_address} shards={shards}"));
         if self.wait(&Report::Drained, None)? == Waited::Signal {
             info!("draining");
         }
@@ -191,10 +216,10 @@ fn configure(shard: &mut ShardConfig, config: &Config) {
 }
 
 /// The one line on standard output.
-fn announce(address: SocketAddr, shard_count: usize) {
+fn announce(line: &str) {
     let mut stdout = io::stdout().lock();
     // Who closed our standard output does not want to know.
-    let _ = writeln!(stdout, "ready tcp={address} shards={shard_count}").and_then(|()| stdout.flush());
+    let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
 }
 
 fn default_shard_count(cpu_count: usize) -> u16 {

@@ -60,8 +60,13 @@ struct Batch {
 ///
 /// Lost: cannot be. Late: the shard goes on as before. Twice: nothing more happens.
 pub(crate) enum Letter {
-    /// All shards are ready: take connections from this listener.
-    Serve(OwnedFd),
+    /// All shards are ready: take connections from this listener, too.
+    Serve {
+        /// It listens.
+        socket: OwnedFd,
+        /// What comes there speaks TLS.
+        is_tls: bool,
+    },
     /// Other secrets, in the place of those before: for whoever comes from now on.
     Secrets(Arc<Secrets>),
     /// No new work.

@@ -340,7 +340,7 @@ impl ShardLoop {
 
     fn on_letter(&mut self, net: &mut Net, letter: Letter) {
         match letter {
-            Letter::Serve(listener) => net.start_accepting(listener, false),
+            Letter::Serve { socket, is_tls } => net.start_accepting(socket, is_tls),
             Letter::Secrets(secrets) => {
                 set_tls(net, &secrets);
                 self.secrets = secrets;
