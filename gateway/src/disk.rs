@@ -245,7 +245,7 @@ fn help(jobs: &Receiver<DiskOp>, dir: &Path, tell: impl Fn(DiskDone)) {
 }
 
 /// What is no file of the log is not told: it cannot be anything the log knows.
-fn list(dir: &Path) -> io::Result<Vec<(File, u64)>> {
+pub(crate) fn list(dir: &Path) -> io::Result<Vec<(File, u64)>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
@@ -264,7 +264,8 @@ fn done(id: OpId, result: io::Result<DiskData>) -> DiskDone {
     DiskDone { id, result: result.map_err(|error| disk_error(&error)) }
 }
 
-fn disk_error(error: &io::Error) -> DiskError {
+/// As the log counts errors.
+pub(crate) fn disk_error(error: &io::Error) -> DiskError {
     match (error.raw_os_error(), error.kind()) {
         (Some(ENOSPC | EDQUOT), _) => DiskError::NoSpace,
         (_, io::ErrorKind::NotFound) => DiskError::NotFound,

@@ -23,6 +23,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use storage::StoreId;
 
@@ -73,6 +74,9 @@ pub(crate) enum StoreError {
         "not a store: the directory has no file `store` but holds {0:?}; give a directory that is empty or does not exist"
     )]
     NotAStore(String),
+    /// Nothing says that it is one.
+    #[error("not a store: there is no file `store` in it")]
+    NoStore,
     /// `store` is not what was written.
     #[error("the file `store` is damaged ({0}): put it back from a backup, or give another --data-dir")]
     Damaged(&'static str),
@@ -202,6 +206,37 @@ impl Identity {
     }
 }
 
+/// What the store in `dir` is, without taking it and without changing anything.
+///
+/// # Errors
+/// [`Error::Store`] says what is wrong with the directory, [`Error::Path`] what could not be read.
+pub(crate) fn peek(dir: &Path) -> Result<Identity, Error> {
+    let path = dir.join("store");
+    match fs::read(&path) {
+        Ok(bytes) => Identity::decode(&bytes).map_err(|cause| refuse(dir, cause)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && dir.is_dir() => Err(refuse(dir, StoreError::NoStore)),
+        Err(error) => Err(Error::path(&path, "read")(error)),
+    }
+}
+
+/// The process that uses the store in `dir`, if one does. It is looked at for a moment only: a gateway that starts in just that
+/// moment tries again.
+pub(crate) fn holder(dir: &Path) -> Option<String> {
+    let mut file = File::open(dir.join("lock")).ok()?;
+    // If it is free, it is ours for as long as the file is open, which is until the end of this function.
+    let Err(TryLockError::WouldBlock) = file.try_lock_shared() else { return None };
+    Some(read_holder(&mut file))
+}
+
+/// The number is a help for the reader, not the lock: without it what is said is still right.
+fn read_holder(lock: &mut File) -> String {
+    let mut holder = String::new();
+    match (lock.read_to_string(&mut holder), holder.trim()) {
+        (Ok(_), pid) if !pid.is_empty() => pid.to_owned(),
+        _ => "unknown".to_owned(),
+    }
+}
+
 /// Writes `bytes` under a name so that after a cut either all of it is there or nothing: a file beside it, synced, renamed,
 /// and the directory synced.
 pub(crate) fn write_durably(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), Error> {
@@ -257,23 +292,26 @@ fn lock(dir: &Path) -> Result<File, Error> {
         .mode(0o600)
         .open(&path)
         .map_err(Error::path(&path, "open the lock file"))?;
-    match file.try_lock() {
+    match try_lock(&file) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            let mut holder = String::new();
-            // The number is a help for the reader, not the lock: without it the message is still right.
-            let read = file.read_to_string(&mut holder);
-            let holder = match (read, holder.trim()) {
-                (Ok(_), pid) if !pid.is_empty() => pid.to_owned(),
-                _ => "unknown".to_owned(),
-            };
-            return Err(refuse(dir, StoreError::InUse(holder)));
+            return Err(refuse(dir, StoreError::InUse(read_holder(&mut file))));
         }
         Err(TryLockError::Error(error)) => return Err(Error::path(&path, "lock")(error)),
     }
     // Over the old one, in as many bytes, which takes no room; and on a disk without any room the gateway starts all the same.
     let _ = writeln!(file, "{:<10}", std::process::id());
     Ok(file)
+}
+
+fn try_lock(file: &File) -> Result<(), TryLockError> {
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            other => return other,
+        }
+    }
+    file.try_lock()
 }
 
 fn make(dir: &Path, identity: &Identity) -> Result<(), Error> {
@@ -293,10 +331,14 @@ fn refuse(dir: &Path, cause: StoreError) -> Error {
     Error::Store { path: dir.to_owned(), cause }
 }
 
-fn shard_dir_name(shard: u16) -> String {
+/// The name of a shard's directory.
+pub(crate) fn shard_dir_name(shard: u16) -> String {
     format!("shard-{shard:02}")
 }
 
+/// Who only looks at a store asks for the lock for a moment: it is tried again a few times.
+const LOCK_TRIES: usize = 5;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 const MAGIC: &[u8; 8] = b"SHRDWIRE";
 const FORMAT: u32 = 1;
 const LEN: usize = 64;

@@ -1,9 +1,10 @@
 //! The command line: what `shardwire` is asked to do.
 
-#[cfg_attr(not(test), expect(dead_code, reason = "for the commands that ask a running gateway"))]
 pub(crate) mod admin_client;
 mod chat;
 mod config;
+mod drain;
+mod log;
 mod serve;
 mod settings;
 mod token;
@@ -17,14 +18,20 @@ use crate::tell::tell;
 /// Runs the command that the process was started with. What goes wrong is told on standard error.
 pub fn run() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Log(args) => return exit(log::run(args)),
         Command::Chat(args) => chat::run(args),
         Command::CheckConfig(args) => config::check(args),
         Command::Config(args) => config::run(args),
+        Command::Drain(args) => drain::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Token(args) => token::run(args),
     };
+    exit(result.map(|()| ExitCode::SUCCESS))
+}
+
+fn exit(result: anyhow::Result<ExitCode>) -> ExitCode {
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             tell(format_args!("{error:#}"));
             ExitCode::FAILURE
@@ -45,6 +52,8 @@ enum Command {
     Chat(chat::ChatArgs),
     CheckConfig(config::CheckArgs),
     Config(config::ConfigArgs),
+    Drain(drain::DrainArgs),
+    Log(log::LogArgs),
     Serve(serve::ServeArgs),
     Token(token::TokenArgs),
 }
