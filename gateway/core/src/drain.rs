@@ -1,5 +1,7 @@
 //! Stop taking new work, finish the old, tell everybody, say so.
 
+use std::fmt;
+
 use wire::Code;
 use wire::frame::GoAway;
 
@@ -7,7 +9,40 @@ use crate::event::{Now, Output, Outputs};
 use crate::outbox::write_goaway;
 use crate::shard::Shard;
 
+/// What a drain still waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DrainLeft {
+    /// Records on their way to the disk.
+    pub record_count: u64,
+    /// Inboxes whose messages wait for room in the log.
+    pub inbox_count: u64,
+    /// Messages sent to other shards that have no outcome yet.
+    pub message_count: u64,
+    /// The disk has not answered.
+    pub is_disk_busy: bool,
+}
+
+impl fmt::Display for DrainLeft {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let DrainLeft { record_count, inbox_count, message_count, is_disk_busy } = *self;
+        write!(f, "{record_count} records not stored, {inbox_count} inboxes waiting for the log, ")?;
+        write!(f, "{message_count} messages without an answer from another shard")?;
+        f.write_str(if is_disk_busy { ", the disk is busy" } else { "" })
+    }
+}
+
 impl Shard {
+    /// What a drain waits for; none when it is complete.
+    pub fn drain_left(&self) -> Option<DrainLeft> {
+        let left = DrainLeft {
+            record_count: self.commits.len() as u64,
+            inbox_count: self.spills.len() as u64,
+            message_count: self.router.load().0,
+            is_disk_busy: !self.log.is_idle(),
+        };
+        (!self.is_drained).then_some(left)
+    }
+
     /// Nothing is read any more; what is unconfirmed goes to the log.
     pub(crate) fn on_drain(&mut self, out: &mut Outputs) {
         if std::mem::replace(&mut self.is_draining, true) {

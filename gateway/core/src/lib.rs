@@ -36,6 +36,7 @@ mod void;
 
 pub use config::{ShardConfig, UnknownRecipients};
 pub use counters::{CodeCounts, Counters, FrameCounts, LoginResult, Logins, Population, Proof};
+pub use drain::DrainLeft;
 pub use envelope::{Envelope, LaneClass};
 pub use event::{
     AccountKind, AccountRequest, ConnId, Credential, Grant, Input, Login, Notice, Now, Output, Outputs, Refusal,

@@ -62,3 +62,18 @@ fn who_has_not_logged_in_when_the_gateway_drains_is_told_to_come_back() {
     }
     assert_eq!(house.slots, [(2_000, 5_000), (7_000, 5_000), (2_000, 10_000)]);
 }
+
+#[test]
+fn a_drain_that_waits_for_its_disk_says_so() {
+    let mut house = House::new();
+    let (alice, _bob) = (house.hello(0, "alice", "phone", 100), house.hello(1, "bob", "phone", 100));
+    house.send(alice, 1, "bob", "hi");
+    house.is_disk_stopped = true;
+    house.input(Input::Drain);
+    house.pass(10_000);
+    let left = house.shard.drain_left().expect("nothing is stored yet");
+    assert!(left.record_count == 1 && left.is_disk_busy, "{left}");
+    house.resume_disk();
+    (0..5).for_each(|_| house.pass(10_000));
+    assert!(house.is_drained && house.shard.drain_left().is_none());
+}
