@@ -227,7 +227,7 @@ impl Shard {
             return;
         };
         session.is_blocked = true;
-        session.heard_us = now.mono_us;
+        session.on_moved(now.mono_us);
         self.update_reading(now, conn, out);
         self.set_deadline(now, conn);
     }
@@ -237,7 +237,7 @@ impl Shard {
         let Some(session) = self.sessions.get_mut(conn) else {
             return;
         };
-        session.heard_us = now.mono_us;
+        session.on_moved(now.mono_us);
         session.is_blocked = left > 0;
         let ready = session.ready();
         self.update_reading(now, conn, out);

@@ -91,12 +91,22 @@ impl Session {
         }
     }
 
-    /// Whether it should be read from.
+    /// Whether it should be read from. Before HELLO only a TLS handshake is written, which nothing piles up behind.
     pub(crate) fn wants_reading(&self) -> bool {
-        matches!(self.state, State::Opened { .. } | State::Ready(..))
-            && !self.is_blocked
-            && !self.awaits_account
-            && self.stalled.is_none()
+        let is_blocked = match self.state {
+            State::Opened { .. } => false,
+            State::Ready(..) => self.is_blocked,
+            _ => return false,
+        };
+        !is_blocked && !self.awaits_account && self.stalled.is_none()
+    }
+
+    /// The socket took bytes, or began not to. The deadline of HELLO stays where it is: whoever takes a TLS handshake byte by byte
+    /// has no longer than others.
+    pub(crate) fn on_moved(&mut self, now_us: u64) {
+        if !matches!(self.state, State::Opened { .. }) {
+            self.heard_us = now_us;
+        }
     }
 
     /// When it is closed if nothing moves, and with which code. While the gateway itself does not read, the peer's

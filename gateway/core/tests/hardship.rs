@@ -49,6 +49,22 @@ fn what_is_refused_behind_a_batch_in_flight_leaves_that_batch_alone() {
 }
 
 #[test]
+fn who_takes_a_handshake_byte_by_byte_has_no_longer_to_say_hello() {
+    let mut house = House::new();
+    let conn = ConnId { index: 0, generation: 0 };
+    house.input(Input::Opened { conn });
+    for left in (1..=10).rev() {
+        house.pass(1_000_000);
+        house.input(Input::Blocked { conn });
+        house.input(Input::Sent { conn, left });
+    }
+    assert_eq!(house.seen(conn).len(), 0);
+    house.pass(1_000_000);
+    let seen = house.seen(conn);
+    assert_eq!(seen, ["GOAWAY 106", "closed"]);
+}
+
+#[test]
 fn a_drain_ends_though_nothing_can_be_stored() {
     let mut house = House::new();
     let (alice, _bob) = (house.hello(0, "alice", "phone", 100), house.hello(1, "bob", "phone", 100));
