@@ -47,7 +47,7 @@ pub(crate) struct Device {
     pub(crate) reading: Option<u64>,
     /// What it has in flight.
     pub(crate) sending: SendWindow,
-    /// Logins proven before this are void here: of its registration, or its newest sign-out.
+    /// Tickets of proofs given before this are void here: of its registration, or its newest sign-out.
     pub(crate) valid_from_us: u64,
     /// When its last session ended, on the clock that never goes back.
     pub(crate) away_since_us: u64,

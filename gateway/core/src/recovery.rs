@@ -103,6 +103,7 @@ impl Shard {
         let user = self.users.get_mut(user_ref);
         user.devices.push(found);
         user.devices.sort_by_key(|device| device.no);
+        self.device_count += 1;
     }
 
     fn forget_found_device(&mut self, user_ref: UserRef, device_no: DeviceNo) {

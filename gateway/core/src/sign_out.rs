@@ -11,7 +11,7 @@ use crate::shard::Shard;
 use crate::spill::Commit;
 
 impl Shard {
-    /// LOGOUT: delivery to the device stops at once, and so does every login that was proven before. With `forget` the device goes
+    /// LOGOUT: delivery to the device stops at once, and its tickets are void. With `forget` the device goes
     /// too. GOAWAY answers when a crash cannot undo it.
     pub(crate) fn on_logout(
         &mut self,

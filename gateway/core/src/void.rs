@@ -24,12 +24,13 @@ impl Shard {
         if user.valid_from_us == u64::MAX {
             return Some(Code::AccountDisabled);
         }
-        // A ticket is of a device that is registered; it cannot register one again that was removed.
-        let is_void_here = match user.device_named(login.device.as_device()) {
-            Some(device) => proven_us < device.valid_from_us || by_ticket && device.is_purging,
-            None => by_ticket,
-        };
-        (proven_us < user.valid_from_us || is_void_here && !is_planted).then_some(Code::CredentialExpired)
+        // A ticket is of a device that is registered; it cannot register one again that was removed. What a device's sign-out
+        // voids are tickets: whoever still has a password or a token may log in, also when the clock was set back since.
+        let is_dead_ticket = by_ticket
+            && user
+                .device_named(login.device.as_device())
+                .is_none_or(|device| proven_us < device.valid_from_us || device.is_purging);
+        (proven_us < user.valid_from_us || is_dead_ticket && !is_planted).then_some(Code::CredentialExpired)
     }
 
     /// Logins proven before `before_us` are void: sessions that began with one end, later ones are refused.
