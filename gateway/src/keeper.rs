@@ -177,3 +177,146 @@ fn load_certificate(config: &Config, provider: &CryptoProvider, now_s: u64) -> R
 /// How often [`Keeper::look`] is to be asked.
 pub(crate) const LOOK_INTERVAL: Duration = Duration::from_secs(60);
 const DAY_S: u64 = 24 * 3600;
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use gateway_core::Credential;
+
+    use super::*;
+    use crate::auth::{DEV_KEY, mint};
+    use crate::config::{Flags, TlsFiles};
+
+    const STORE: StoreId = StoreId([1; 16]);
+    const NOW_S: u64 = 1_800_000_000;
+    const HOUR_S: u64 = 3600;
+
+    /// With `--dev`, a TLS listener, and tickets that are good for a day.
+    fn config(dir: &Path) -> Config {
+        let mut config = Config::load(Flags { dev: true, ..Flags::default() }).unwrap();
+        config.data_dir = dir.to_owned();
+        config.listen.tls = Some("127.0.0.1:0".parse().unwrap());
+        config.login.ticket_ttl = Duration::from_secs(24 * HOUR_S);
+        config
+    }
+
+    fn fingerprint(keeper: &Keeper) -> String {
+        keeper.tls.as_ref().expect("there is a listener").1.fingerprint.clone()
+    }
+
+    /// A certificate of its own.
+    fn other_files(dir: &Path) -> TlsFiles {
+        fs::create_dir_all(dir).unwrap();
+        dev_certificate::ensure(dir, &tls_config::provider(), NOW_S).unwrap()
+    }
+
+    #[test]
+    fn without_a_tls_listener_no_certificate_is_wanted_or_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = config(dir.path());
+        config.listen.tls = None;
+        let keeper = Keeper::new(&config, STORE, NOW_S).unwrap();
+        assert!(keeper.secrets().tls.is_none());
+        assert_eq!(keeper.expiry_s().load(Ordering::Relaxed), 0);
+        assert!(!dir.path().join("dev-cert.pem").exists() && !dir.path().join("keys/tls-sessions").exists());
+    }
+
+    #[test]
+    fn without_tickets_there_are_no_keys_for_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = config(dir.path());
+        config.login.ticket_ttl = Duration::ZERO;
+        assert!(Keeper::new(&config, STORE, NOW_S).unwrap().secrets().tickets.is_none());
+        assert!(!dir.path().join("keys/tickets").exists());
+    }
+
+    #[test]
+    fn a_reload_takes_another_certificate_and_tells_when_it_expires() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = config(dir.path());
+        let mut keeper = Keeper::new(&config, STORE, NOW_S).unwrap();
+        let before = fingerprint(&keeper);
+        config.tls = Some(other_files(&dir.path().join("other")));
+        keeper.reload(&config, NOW_S + HOUR_S).unwrap();
+        assert_ne!(fingerprint(&keeper), before);
+        assert_eq!(keeper.expiry_s().load(Ordering::Relaxed), keeper.tls.as_ref().unwrap().1.not_after_s);
+    }
+
+    #[test]
+    fn a_reload_that_finds_one_thing_broken_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = config(dir.path());
+        let mut keeper = Keeper::new(&config, STORE, NOW_S).unwrap();
+        let before = fingerprint(&keeper);
+        let token = mint(&dir.path().join(DEV_KEY), "alice", Duration::from_secs(HOUR_S)).unwrap();
+        let takes_token = |keeper: &Keeper| {
+            let token = Credential::Token(token.as_str().into());
+            keeper.secrets().check("alice", "phone", &token, NOW_S * 1_000_000).is_ok()
+        };
+        assert!(takes_token(&keeper));
+        // Another token key is there, and the certificate is broken.
+        fs::remove_file(dir.path().join(DEV_KEY)).unwrap();
+        let files = other_files(&dir.path().join("other"));
+        fs::write(&files.key, "no key").unwrap();
+        config.tls = Some(files);
+        let error = keeper.reload(&config, NOW_S).unwrap_err().to_string();
+        assert!(error.contains("dev-cert-key.pem"), "{error}");
+        assert!(takes_token(&keeper) && fingerprint(&keeper) == before);
+        // The other way round.
+        config.tls = Some(other_files(&dir.path().join("good")));
+        fs::write(dir.path().join(DEV_KEY), "no key").unwrap();
+        let error = keeper.reload(&config, NOW_S).unwrap_err().to_string();
+        assert!(error.contains(DEV_KEY), "{error}");
+        assert!(takes_token(&keeper) && fingerprint(&keeper) == before);
+        // Now both are good, and both count.
+        fs::remove_file(dir.path().join(DEV_KEY)).unwrap();
+        keeper.reload(&config, NOW_S).unwrap();
+        assert!(!takes_token(&keeper) && fingerprint(&keeper) != before);
+    }
+
+    #[test]
+    fn an_expired_certificate_is_refused_by_a_reload_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = config(dir.path());
+        let mut keeper = Keeper::new(&config, STORE, NOW_S).unwrap();
+        let before = fingerprint(&keeper);
+        config.tls = Some(other_files(&dir.path().join("other")));
+        let error = keeper.reload(&config, NOW_S + 400 * DAY_S).unwrap_err().to_string();
+        assert!(error.contains("expired on"), "{error}");
+        assert_eq!(fingerprint(&keeper), before);
+    }
+
+    #[test]
+    fn keys_are_renewed_when_it_is_time_and_what_they_sealed_stays_good() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut keeper = Keeper::new(&config(dir.path()), STORE, NOW_S).unwrap();
+        let ticket = Credential::Ticket(keeper.secrets().ticket("alice", "phone", 0, NOW_S * 1_000_000));
+        let is_good = |keeper: &Keeper, s: u64| {
+            keeper.secrets().check("alice", "phone", &ticket, (NOW_S + s) * 1_000_000).is_ok()
+        };
+        assert!(!keeper.look(NOW_S + HOUR_S));
+        assert!(keeper.look(NOW_S + 12 * HOUR_S), "sessions");
+        assert!(!keeper.look(NOW_S + 24 * HOUR_S - 1));
+        assert!(keeper.look(NOW_S + 24 * HOUR_S), "both");
+        assert!(is_good(&keeper, 24 * HOUR_S - 1));
+        assert!(!is_good(&keeper, 24 * HOUR_S), "expired");
+        // A restart finds the same keys.
+        let keeper = Keeper::new(&config(dir.path()), STORE, NOW_S + 24 * HOUR_S).unwrap();
+        assert!(is_good(&keeper, 24 * HOUR_S - 1));
+    }
+
+    #[test]
+    fn keys_that_cannot_be_renewed_stay_in_use() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut keeper = Keeper::new(&config(dir.path()), STORE, NOW_S).unwrap();
+        let ticket = keeper.secrets().ticket("alice", "phone", 0, NOW_S * 1_000_000);
+        for name in ["tickets.tmp", "tls-sessions.tmp"] {
+            fs::create_dir(dir.path().join("keys").join(name)).unwrap();
+        }
+        assert!(!keeper.look(NOW_S + 24 * HOUR_S));
+        let now_us = (NOW_S + HOUR_S) * 1_000_000;
+        assert!(keeper.secrets().check("alice", "phone", &Credential::Ticket(ticket), now_us).is_ok());
+    }
+}
