@@ -17,7 +17,7 @@ use gateway_core::{
     AccountKind, ConnId, Credential, Envelope, Input, Notice, Now, Output, Outputs, Refusal, Shard, ShardConfig,
     ShardIndex,
 };
-use tracing::warn;
+use tracing::{debug, warn};
 use wire::limits::HELLO_PAYLOAD_LEN_MAX;
 use wire::{Code, DeviceBuf, Frame, NameBuf};
 
@@ -355,6 +355,9 @@ impl ShardLoop {
     }
 
     fn handle(&mut self, net: &mut Net, input: Input<'_>) {
+        if let Input::Authenticated { conn, verdict: Err(refusal) } = &input {
+            debug!(shard = self.index, conn = conn.index, code = refusal.code.number(), "a login is refused");
+        }
         self.has_input = true;
         self.shard.handle(self.now, input, &mut self.outputs);
         self.carry_out(net);
@@ -390,7 +393,10 @@ impl ShardLoop {
                 Output::Disk(op) => self.disk.start(op),
                 Output::PauseRead { conn } => net.pause(conn),
                 Output::ResumeRead { conn } => net.resume(conn),
-                Output::Close { conn } => net.close(conn),
+                Output::Close { conn } => {
+                    debug!(shard = self.index, conn = conn.index, "closing a connection");
+                    net.close(conn);
+                }
                 Output::Ready { .. } => self.report(Report::Ready),
                 Output::Drained => self.report(Report::Drained),
                 Output::Notice(notice) => self.on_notice(notice),

@@ -7,12 +7,13 @@ use clap::{Args, Subcommand};
 
 use super::settings::SettingArgs;
 use crate::config::Effective;
+use crate::tell::tell;
 
 /// Say whether `serve` could use these settings.
 ///
 /// Takes the flags of `serve`. Looks at the file, the environment and the flags, at how they go together, and whether the files that
-/// they name are there. Changes nothing, and does not look into the store. Exit code 0 and a line on standard output when all is well,
-/// 1 and all that is wrong on standard error when not.
+/// they name are there and can be used. Changes nothing, and does not look into the store. Exit code 0 and a line on standard output
+/// when all is well, 1 and all that is wrong on standard error when not.
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
     #[command(flatten)]
@@ -42,7 +43,9 @@ struct PrintArgs {
 
 /// Checks the configuration.
 pub(crate) fn check(args: CheckArgs) -> anyhow::Result<()> {
-    Effective::read(args.settings.flags())?.check_thoroughly()?;
+    for warning in Effective::read(args.settings.flags())?.check_thoroughly()? {
+        tell(format_args!("{warning}"));
+    }
     writeln!(io::stdout(), "the configuration can be used").context("standard output")
 }
 

@@ -198,14 +198,15 @@ impl Effective {
     }
 
     /// Looks at all that can be looked at without changing anything: besides [`Effective::check`], whether the files are there that
-    /// it names.
+    /// it names, and can be used. Gives what can be used, but not without a word about it.
     ///
     /// # Errors
     /// [`Error::Config`] with everything that would not do.
-    pub(crate) fn check_thoroughly(&self) -> Result<(), Error> {
+    pub(crate) fn check_thoroughly(&self) -> Result<Vec<String>, Error> {
         let mut mistakes = rules::check(&self.settings, self.dev).err().unwrap_or_default();
-        mistakes.0.append(&mut paths::check(&self.settings).0);
-        if mistakes.0.is_empty() { Ok(()) } else { Err(Error::Config(mistakes)) }
+        let (mut of_paths, warnings) = paths::check(&self.settings);
+        mistakes.0.append(&mut of_paths.0);
+        if mistakes.0.is_empty() { Ok(warnings) } else { Err(Error::Config(mistakes)) }
     }
 
     fn gather(

@@ -125,8 +125,8 @@ impl Setup {
     pub fn start(&self) -> Gateway {
         let process = Process::start(self.command());
         let line = process.line(LIMIT).unwrap_or_else(|| panic!("it ended instead of serving:\n{}", process.stderr()));
-        let (addr, shards) = ready(&line).unwrap_or_else(|| panic!("not a ready line: {line:?}"));
-        Gateway { process, setup: self.clone(), addr, shards }
+        let (tcp, tls, shards) = ready(&line).unwrap_or_else(|| panic!("not a ready line: {line:?}"));
+        Gateway { process, setup: self.clone(), tcp, tls, shards }
     }
 
     /// Starts it and expects that it refuses to serve: a status other than 0, nothing on stdout. Gives what it said on stderr.
@@ -144,10 +144,12 @@ impl Setup {
     }
 }
 
-/// `ready tcp=ADDR shards=N`
-fn ready(line: &str) -> Option<(SocketAddr, u16)> {
-    let (addr, shards) = line.strip_prefix("ready tcp=")?.split_once(" shards=")?;
-    Some((addr.parse().ok()?, shards.parse().ok()?))
+/// `ready tcp=ADDR tls=ADDR shards=N`, with `-` for what is off.
+fn ready(line: &str) -> Option<(Option<SocketAddr>, Option<SocketAddr>, u16)> {
+    let fields = line.strip_prefix("ready ")?;
+    let field = |name: &str| fields.split(' ').find_map(|field| field.strip_prefix(name)?.strip_prefix('='));
+    let address = |text: &str| if text == "-" { Some(None) } else { text.parse().ok().map(Some) };
+    Some((address(field("tcp")?)?, address(field("tls").unwrap_or("-"))?, field("shards")?.parse().ok()?))
 }
 
 /// A gateway that serves. Dropping it kills it.
@@ -155,7 +157,8 @@ fn ready(line: &str) -> Option<(SocketAddr, u16)> {
 pub struct Gateway {
     process: Process,
     setup: Setup,
-    addr: SocketAddr,
+    tcp: Option<SocketAddr>,
+    tls: Option<SocketAddr>,
     shards: u16,
 }
 
@@ -165,9 +168,20 @@ impl Gateway {
         Setup::new().start()
     }
 
-    /// Where it listens.
+    /// Where it listens for plain TCP.
+    ///
+    /// # Panics
+    /// When it does not.
     pub fn addr(&self) -> SocketAddr {
-        self.addr
+        self.tcp.expect("it listens for plain TCP")
+    }
+
+    /// Where it listens for TLS.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn tls_addr(&self) -> SocketAddr {
+        self.tls.expect("it listens for TLS")
     }
 
     /// As its ready line says.

@@ -60,32 +60,11 @@ impl Process {
     ///
     /// # Panics
     /// When it cannot be started.
-    pub fn start(mut command: Command) -> Process {
-        let name = command.get_args().fold(command.get_program().to_owned(), |mut line, arg| {
-            line.push(OsString::from(" "));
-            line.push(arg);
-            line
-        });
-        let name = name.to_string_lossy().into_owned();
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{name}: {error}"));
-        let stdout = child.stdout.take().expect("stdout is piped");
-        let mut errors = child.stderr.take().expect("stderr is piped");
-        let (sender, lines) = mpsc::channel();
-        thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    break;
-                }
-            }
-        });
-        let stderr = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&stderr);
+    pub fn start(command: Command) -> Process {
         let (ended, stderr_ended) = mpsc::channel();
+        let mut process = Process::start_with(command, Stdio::piped(), stderr_ended);
+        let mut errors = process.child.stderr.take().expect("stderr is piped");
+        let kept = Arc::clone(&process.stderr);
         thread::spawn(move || {
             // Dropped at the end of the stream: that is what is waited for.
             let _ended: mpsc::Sender<()> = ended;
@@ -95,7 +74,41 @@ impl Process {
                 kept.extend_from_slice(&chunk[..len]);
             }
         });
-        Process { name, child, lines, stderr, stderr_ended, status: None }
+        process
+    }
+
+    /// Starts `command`, whose stderr goes elsewhere.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start_with_stderr(command: Command, stderr: Stdio) -> Process {
+        // Its sender is gone already: nothing is waited for.
+        Process::start_with(command, stderr, mpsc::channel().1)
+    }
+
+    fn start_with(mut command: Command, stderr: Stdio, stderr_ended: mpsc::Receiver<()>) -> Process {
+        let name = command.get_args().fold(command.get_program().to_owned(), |mut line, arg| {
+            line.push(OsString::from(" "));
+            line.push(arg);
+            line
+        });
+        let name = name.to_string_lossy().into_owned();
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(stderr)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        let stdout = child.stdout.take().expect("stdout is piped");
+        let (sender, lines) = mpsc::channel();
+        thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        Process { name, child, lines, stderr: Arc::default(), stderr_ended, status: None }
     }
 
     /// The next line on stdout, or `None` once stdout is closed.
