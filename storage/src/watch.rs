@@ -153,17 +153,22 @@ impl Watch {
 
     pub(crate) fn on_header(&mut self, generation: Generation, file_len: u64, bytes: &[u8]) {
         self.files.insert(generation, file_len);
-        let mut found: Option<Header> = None;
+        let (mut own, mut other): (Option<Header>, Option<Header>) = (None, None);
         for (offset, block) in (0..).step_by(BLOCK_LEN).zip(bytes.chunks(BLOCK_LEN)) {
             let Ok(header) = Header::decode(block) else { continue };
-            if found.is_some_and(|other| other != header) {
+            // A first write that was cut off leaves one block of an earlier use: recovery says when that is damage.
+            if header.generation != generation {
+                other = Some(header);
+                continue;
+            }
+            if own.is_some_and(|own| own != header) {
                 let text = "the two copies of the header say different things";
                 self.note(File::Segment(generation), offset, FindingKind::Content, text);
             }
-            found = Some(header);
+            own = Some(header);
         }
-        if let Some(header) = found.filter(|header| header.generation != generation) {
-            self.strangers.push((generation, header));
+        if let (None, Some(other)) = (own, other) {
+            self.strangers.push((generation, other));
         }
     }
 
