@@ -8,6 +8,8 @@
 mod driver;
 #[path = "storage/model.rs"]
 mod model;
+#[path = "storage/surveyor.rs"]
+mod surveyor;
 
 use std::env;
 use std::ops::Range;

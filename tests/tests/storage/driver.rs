@@ -12,6 +12,7 @@ use wire::frame::SendFlags;
 use wire::{Device, DeviceNo, Id, Incarnation, Mid, Name};
 
 use crate::model::{Entry, Fate, Found, Inbox, Model, Version, ensure};
+use crate::surveyor::{self, Seen};
 
 const INBOX_COUNT: usize = 5;
 const SEGMENT_LEN: u32 = 64 * 1024;
@@ -58,6 +59,8 @@ pub(crate) struct Driver<'a> {
     reclaiming: Option<Lsn>,
     /// What reads gave since this was last cleared.
     seen: Vec<Id>,
+    /// What somebody saw who looked before the last start.
+    surveyed: Seen,
     /// A bit was turned over: damage may be reported.
     is_damaged: bool,
     /// Nothing was under way when the last run ended.
@@ -102,6 +105,7 @@ impl<'a> Driver<'a> {
             next_version: 0,
             reclaiming: None,
             seen: Vec::new(),
+            surveyed: Seen::default(),
             is_damaged: false,
             is_orderly: false,
         }
@@ -110,6 +114,10 @@ impl<'a> Driver<'a> {
     /// Starts a log on what is there, until it is ready; it may be cut while it recovers, and start again.
     pub(crate) fn open(&mut self) -> Result<(), String> {
         loop {
+            // A planted fault makes a log that is worth nothing to look at.
+            if self.fault.is_none() {
+                self.surveyed = surveyor::look(&self.disk, &config(), self.is_damaged)?;
+            }
             self.begin();
             let patience = if self.rng.chance(1, 4) { self.rng.below(20) } else { u64::MAX };
             let mut step_count = 0;
@@ -175,7 +183,7 @@ impl<'a> Driver<'a> {
                         self.mono_us = self.mono_us.max(at);
                         self.log.on_tick(self.mono_us, &mut self.ops);
                     }
-                    None if self.log.is_idle() => return self.check_spares(),
+                    None if self.log.is_idle() => return self.check_status(),
                     None => {}
                 }
             }
@@ -183,11 +191,19 @@ impl<'a> Driver<'a> {
         Err("the log never comes to rest".to_owned())
     }
 
-    /// No more files wait to become segments than should.
-    fn check_spares(&self) -> Result<(), String> {
+    /// No more files wait to become segments than should, and the log counts what there is.
+    fn check_status(&self) -> Result<(), String> {
         let is_spare = |(file, _): &&(File, u64)| matches!(file, File::Spare(_));
         let spare_count = self.disk.files().iter().filter(is_spare).count();
         ensure!(spare_count <= 2, "{spare_count} spares");
+        let status = self.log.status();
+        ensure!(status.queue_len == 0, "{} bytes wait in a log at rest", status.queue_len);
+        let kept_count = self.model.inboxes.iter().filter(|inbox| inbox.is_kept()).count() as u64;
+        ensure!(
+            status.inbox_count == kept_count || self.is_damaged,
+            "{} inboxes are counted, {kept_count} are kept",
+            status.inbox_count
+        );
         Ok(())
     }
 
@@ -497,11 +513,15 @@ impl<'a> Driver<'a> {
             LogEvent::TornTail { file, offset } => {
                 ensure!(!self.is_orderly, "{file} is torn at {offset}, and nothing was under way");
                 self.tally.count("torn tail");
+                self.surveyed.told_torn.push((file, offset));
             }
             LogEvent::Damage { file, offset, lost } => {
                 ensure!(self.is_damaged, "damage of {file} at {offset}, and nothing was damaged");
                 self.tally.count("damage");
                 self.found.lost.push(lost);
+                if !self.is_ready {
+                    self.surveyed.told.push((file, offset));
+                }
             }
             LogEvent::Unusable { reason } => self.unusable = Some(reason),
             LogEvent::Ready { boot, first_free, reserved_below } => self.on_ready(boot, first_free, reserved_below)?,
@@ -548,6 +568,9 @@ impl<'a> Driver<'a> {
         self.model.last_given = Id(first_free.0 - 1);
         self.reserved_below = reserved_below;
         self.is_ready = true;
+        if self.fault.is_none() {
+            self.surveyed.check()?;
+        }
         self.model.on_recovered(&self.found)?;
         self.is_damaged = false;
         self.is_orderly = false;

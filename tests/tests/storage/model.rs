@@ -82,6 +82,18 @@ macro_rules! ensure {
 }
 pub(crate) use ensure;
 
+impl Inbox {
+    /// Whether the log must keep something of it.
+    pub(crate) fn is_kept(&self) -> bool {
+        let is_kept = |entry: &Entry| match entry.fate {
+            Fate::Queued => true,
+            Fate::Durable => entry.id > self.floor,
+            Fate::Refused | Fate::Withdrawn => false,
+        };
+        self.entries.iter().any(is_kept)
+    }
+}
+
 impl Model {
     /// Everything up to here is durable, or was refused before.
     pub(crate) fn on_durable(&mut self, up_to: Lsn) -> Result<(), String> {
