@@ -89,6 +89,10 @@ pub(crate) struct Options {
     /// Also write the report to FILE, as JSON; - is the standard output
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+    /// Also write the report to FILE, as a page for a browser: the percentile curve, latencies and rates over time, all counts, and
+    /// on what machine. It needs nothing from elsewhere
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
     /// Logins a second at the start and at the return of those who were away, over all users
     #[arg(long, value_name = "R", default_value_t = 2_000.0)]
     connect_rate: f64,
@@ -143,6 +147,11 @@ impl Options {
         found.next().with_context(|| format!("--target {target}: no address has that name"))
     }
 
+    /// As given.
+    pub(crate) fn target_text(&self) -> &str {
+        self.target.as_deref().unwrap_or_default()
+    }
+
     /// With --tls: the host that a certificate must be for, and PEM of whom to trust.
     ///
     /// # Errors
@@ -158,7 +167,7 @@ impl Options {
         };
         TlsConfig::from_ca_file(path).with_context(hint)?;
         let pem = fs::read_to_string(path).with_context(|| format!("--ca {}", path.display()))?;
-        let endpoint = Endpoint::plain(self.target.as_deref().unwrap_or_default());
+        let endpoint = Endpoint::plain(self.target_text());
         Ok(Some((endpoint.host().to_owned(), pem)))
     }
 }

@@ -3,14 +3,23 @@
 
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::timeline::Usage;
+
 /// Nanoseconds on the monotonic clock.
 pub(crate) fn now_ns() -> u64 {
     read(ClockId::Monotonic)
 }
 
-/// Nanoseconds of processor time that this process has used.
-pub(crate) fn cpu_ns() -> u64 {
+fn cpu_ns() -> u64 {
     read(ClockId::ProcessCPUTime)
+}
+
+/// What this process, which has one thread, has used of processors, and how long it waited for one.
+pub(crate) fn usage() -> Usage {
+    // On a processor, waiting for one, turns: <https://docs.kernel.org/scheduler/sched-stats.html>, of the first thread.
+    let text = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
+    let waited_ns = text.split_whitespace().nth(1).and_then(|ns| ns.parse().ok()).unwrap_or(0);
+    Usage { used_ns: cpu_ns(), waited_ns }
 }
 
 /// Seconds since 1970.

@@ -12,8 +12,10 @@ pub(crate) struct Latency(Histogram<u64>);
 pub(crate) struct Summary {
     pub(crate) count: u64,
     pub(crate) p50: u64,
+    pub(crate) p90: u64,
     pub(crate) p99: u64,
     pub(crate) p999: u64,
+    pub(crate) p9999: u64,
     pub(crate) max: u64,
 }
 
@@ -46,8 +48,10 @@ impl Latency {
         Summary {
             count: self.0.len(),
             p50: self.0.value_at_quantile(0.5),
+            p90: self.0.value_at_quantile(0.9),
             p99: self.0.value_at_quantile(0.99),
             p999: self.0.value_at_quantile(0.999),
+            p9999: self.0.value_at_quantile(0.9999),
             max: self.0.max(),
         }
     }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::latency::Buckets;
 use crate::scenario::Scenario;
+use crate::timeline::SlotPart;
 use crate::verify::{Numbers, Sent};
 
 /// From the run to a worker.
@@ -135,6 +136,10 @@ pub(crate) struct Part {
     pub(crate) connect_ns: (u64, u64),
     /// Processor time used between start and end of the run.
     pub(crate) cpu_ns: u64,
+    /// And the time in which the process was ready to run and had no processor.
+    pub(crate) waited_ns: u64,
+    /// From the start of the run on.
+    pub(crate) slots: Vec<SlotPart>,
 }
 
 /// Writes one line.

@@ -11,6 +11,41 @@ pub(crate) struct Machine {
     pub(crate) cpu: String,
     /// Processors that this process may use.
     pub(crate) cpus: usize,
+    /// All of it; 0 if the system does not tell.
+    pub(crate) memory_mib: u64,
+}
+
+/// What all processors of the machine did since it was started, in ticks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Ticks {
+    idle: u64,
+    steal: u64,
+    all: u64,
+}
+
+impl Ticks {
+    pub(crate) fn now() -> Ticks {
+        std::fs::read_to_string("/proc/stat").map_or_else(|_| Ticks::default(), |stat| Ticks::read(&stat))
+    }
+
+    /// proc_stat(5): user, nice, system, idle, iowait, irq, softirq, steal; what follows is contained in user and nice.
+    fn read(stat: &str) -> Ticks {
+        let line = stat.lines().next().unwrap_or_default();
+        let ticks: Vec<u64> = line.split_whitespace().skip(1).take(8).map_while(|word| word.parse().ok()).collect();
+        let of = |index: usize| ticks.get(index).copied().unwrap_or(0);
+        Ticks { idle: of(3) + of(4), steal: of(7), all: ticks.iter().sum() }
+    }
+
+    /// Which share of the time since `before` the processors were busy (for this machine or another guest of its host), and
+    /// which share of it its hypervisor gave to others, in percent.
+    pub(crate) fn since(self, before: Ticks) -> (f64, f64) {
+        let all = self.all.saturating_sub(before.all);
+        if all == 0 {
+            return (0.0, 0.0);
+        }
+        let share = |now: u64, before: u64| now.saturating_sub(before) as f64 / all as f64 * 100.0;
+        ((100.0 - share(self.idle, before.idle)).clamp(0.0, 100.0), share(self.steal, before.steal))
+    }
 }
 
 impl Machine {
@@ -21,6 +56,7 @@ impl Machine {
             kernel: format!("{} {} {}", text(uname.sysname()), text(uname.release()), text(uname.machine())),
             cpu: cpu_model().unwrap_or_else(|| "unknown".into()),
             cpus: std::thread::available_parallelism().map_or(1, usize::from),
+            memory_mib: memory_mib().unwrap_or(0),
         }
     }
 }
@@ -29,6 +65,13 @@ fn cpu_model() -> Option<String> {
     let info = std::fs::read_to_string("/proc/cpuinfo").ok()?;
     let line = info.lines().find(|line| line.starts_with("model name"))?;
     Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+fn memory_mib() -> Option<u64> {
+    let info = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let kib: u64 =
+        info.lines().find_map(|line| line.strip_prefix("MemTotal:"))?.split_whitespace().next()?.parse().ok()?;
+    Some(kib / 1024)
 }
 
 /// Raises the bound on descriptors as far as this process may, and tells it. Processes it starts inherit it.
@@ -83,6 +126,14 @@ mod tests {
         let error = processes(100_000, Some(2), 20_000).unwrap_err().to_string();
         assert!(error.contains("--processes 6 "), "{error}");
         assert!(processes(10, None, 20).is_err());
+    }
+
+    #[test]
+    fn busy_and_stolen_time_are_shares_of_what_passed() {
+        let before = Ticks::read("cpu  100 0 100 700 100 0 0 0 50 0\ncpu0 1 2 3\n");
+        let after = Ticks::read("cpu  150 0 110 720 110 0 0 10 60 0\n");
+        assert_eq!(after.since(before), (70.0, 10.0));
+        assert_eq!(before.since(before), (0.0, 0.0));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `loadgen` writes messages through a gateway as many users at once, checks every one of them, and measures.
 //!
 //! One process runs the run ([`run`]): it starts workers, which are this same program ([`worker`]), tells them when to begin,
-//! and puts together what they measured ([`report`]). A worker drives its users ([`user`]) from one thread with the client
+//! and puts together what they measured ([`report`], [`page`]). A worker drives its users ([`user`]) from one thread with the client
 //! library of `sdk/rust`. When a message leaves is [`schedule`]'s to say, who writes to whom [`scenario`]'s, and whether
 //! everything arrived as it was sent [`verify`]'s.
 
@@ -14,6 +14,7 @@ mod latency;
 mod link;
 mod machine;
 mod net;
+mod page;
 mod report;
 mod rng;
 mod run;
@@ -21,6 +22,7 @@ mod scenario;
 mod schedule;
 mod stream;
 mod tally;
+mod timeline;
 mod timers;
 mod token;
 mod user;
@@ -53,7 +55,7 @@ fn try_main() -> Result<ExitCode> {
         Some(Command::Worker) => worker::main().map(|()| ExitCode::SUCCESS),
         None => {
             let report = run::run(&cli.options)?;
-            report.publish(cli.options.json.as_deref())?;
+            report.publish(cli.options.json.as_deref(), cli.options.html.as_deref())?;
             Ok(ExitCode::from(u8::from(!report.is_clean())))
         }
     }

@@ -1,76 +1,123 @@
 //! What a run found, for people and for programs.
 
+mod history;
+mod limits;
+mod table;
+
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 
-use crate::latency::{Latency, Summary};
+use self::limits::Effort;
+use crate::latency::{Buckets, Latency, Summary};
 use crate::link::{Part, Progress};
 use crate::machine::Machine;
+use crate::page;
 use crate::scenario::{Load, Scenario};
 use crate::verify::{Sent, Totals};
+
+pub(crate) use self::history::{History, Moment};
+
+/// Under what conditions a run took place.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Conditions {
+    pub(crate) target: String,
+    pub(crate) is_tls: bool,
+    /// The gateway is on this machine: it shares its processors with the load generator.
+    pub(crate) is_local: bool,
+    /// When messages began to flow, in seconds since 1970.
+    pub(crate) started_s: u64,
+    /// How busy the machine's processors were while messages flowed, and how much time its hypervisor gave to others.
+    pub(crate) machine_busy_pct: f64,
+    pub(crate) steal_pct: f64,
+}
 
 /// The report of a run. Its JSON has exactly these keys; times are in microseconds, rates per second.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Report {
-    command: Vec<String>,
-    version: &'static str,
-    machine: Machine,
-    processes: usize,
-    scenario: Scenario,
+    pub(crate) command: Vec<String>,
+    pub(crate) version: &'static str,
+    /// Of the source that the load generator was built from, with a plus if that had changes; none if it is not known.
+    pub(crate) commit: Option<&'static str>,
+    /// When messages began to flow, in seconds since 1970.
+    pub(crate) started_s: u64,
+    pub(crate) machine: Machine,
+    pub(crate) target: String,
+    pub(crate) tls: bool,
+    /// The gateway shares this machine's processors.
+    pub(crate) gateway_is_local: bool,
+    pub(crate) processes: usize,
+    pub(crate) scenario: Scenario,
     /// Users over the time from the first login's beginning to the last one's WELCOME.
-    connects_per_s: f64,
-    connects_wished_per_s: f64,
-    sent: u64,
-    acked: u64,
+    pub(crate) connects_per_s: f64,
+    pub(crate) connects_wished_per_s: f64,
+    pub(crate) sent: u64,
+    pub(crate) acked: u64,
     /// Of `acked`: safe because every device of the recipient has it, or because it is in the log. The rest was safe already
     /// when its sender asked again.
-    acked_received: u64,
-    acked_stored: u64,
+    pub(crate) acked_received: u64,
+    pub(crate) acked_stored: u64,
     /// Messages that came for the first time.
-    delivered: u64,
+    pub(crate) delivered: u64,
     /// Acknowledged and not delivered, after everybody had come back to collect.
-    lost: u64,
-    duplicated: u64,
-    reordered: u64,
-    corrupted: u64,
-    refused: u64,
+    pub(crate) lost: u64,
+    pub(crate) duplicated: u64,
+    pub(crate) reordered: u64,
+    pub(crate) corrupted: u64,
+    pub(crate) refused: u64,
     /// Sent, and neither acknowledged nor refused when the run ended.
-    unresolved: u64,
+    pub(crate) unresolved: u64,
     /// Sessions after a user's first that the run had not planned.
-    reconnects: u64,
+    pub(crate) reconnects: u64,
     /// Handshakes of TLS that were completed, and how many of them resumed an earlier session; 0 without TLS.
-    handshakes: u64,
-    handshakes_resumed: u64,
-    errors: u64,
-    error_kinds: BTreeMap<String, u64>,
+    pub(crate) handshakes: u64,
+    pub(crate) handshakes_resumed: u64,
+    pub(crate) errors: u64,
+    pub(crate) error_kinds: BTreeMap<String, u64>,
     /// None in a closed loop.
-    rate_wished: Option<f64>,
+    pub(crate) rate_wished: Option<f64>,
     /// Messages acknowledged while messages flowed, over that time.
-    rate_reached: f64,
+    pub(crate) rate_reached: f64,
     /// From the intended time to SEND_ACK.
-    accepted_us: Summary,
+    pub(crate) accepted_us: Summary,
     /// From the intended time to the delivery to a user who was not away.
-    delivered_us: Summary,
+    pub(crate) delivered_us: Summary,
     /// The same for users who were away: mostly the time until they came back.
-    caught_up_us: Summary,
+    pub(crate) caught_up_us: Summary,
     /// From the intended time to the moment the client library was given the message: the load generator's own delay, which is
     /// part of the other latencies.
-    send_lag_us: Summary,
-    /// Of one core, summed over the processes.
-    client_cpu_pct: f64,
-    client_limited: bool,
+    pub(crate) send_lag_us: Summary,
+    /// Of one core, summed over the processes, while messages flowed.
+    pub(crate) client_cpu_pct: f64,
+    /// Of one core, of the process that used most.
+    pub(crate) client_cpu_max_pct: f64,
+    /// Of that time, of the process that waited longest for a processor although it was ready to run.
+    pub(crate) client_wait_pct: f64,
+    /// Of the time of all processors of the machine: busy with anything, and given to others by its hypervisor.
+    pub(crate) machine_busy_pct: f64,
+    pub(crate) machine_steal_pct: f64,
+    pub(crate) client_limited: bool,
     /// In what way the load generator itself was the limit.
-    client_limits: Vec<String>,
+    pub(crate) client_limits: Vec<String>,
+    pub(crate) history: History,
+    #[serde(skip)]
+    pub(crate) curves: Curves,
+}
+
+/// How often each latency occurred, for drawing.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Curves {
+    pub(crate) accepted: Buckets,
+    pub(crate) delivered: Buckets,
+    pub(crate) caught_up: Buckets,
 }
 
 impl Report {
     /// Puts the workers' parts together.
-    pub(crate) fn new(scenario: &Scenario, parts: &[Part]) -> Report {
+    pub(crate) fn new(scenario: &Scenario, conditions: &Conditions, parts: &[Part]) -> Report {
         let mut sum = Progress::default();
         for part in parts {
             sum.add(&part.progress);
@@ -80,14 +127,22 @@ impl Report {
         let totals = Totals::of(&sent, &arrived);
         let duration_s = scenario.duration_ns as f64 / 1e9;
         let of = |count: fn(&Part) -> u64| parts.iter().map(count).sum::<u64>();
-        let send_lag_us = summary(parts.iter().map(|part| &part.lag));
-        let cpu_pcts: Vec<f64> =
-            parts.iter().map(|part| part.cpu_ns as f64 / scenario.duration_ns as f64 * 100.0).collect();
-        let client_limits = client_limits(&cpu_pcts, send_lag_us, scenario.load);
+        let accepted = merged(parts.iter().map(|part| &part.accepted));
+        let delivered = merged(parts.iter().map(|part| &part.delivered));
+        let caught_up = merged(parts.iter().map(|part| &part.caught_up));
+        let lag = merged(parts.iter().map(|part| &part.lag));
+        let history = History::of(scenario, parts);
+        let effort = Effort::of(scenario, parts, conditions.steal_pct);
+        let client_limits = effort.limits(&history, lag.summary(), scenario.load);
         Report {
             command: std::env::args().collect(),
             version: env!("CARGO_PKG_VERSION"),
+            commit: option_env!("LOADGEN_COMMIT"),
+            started_s: conditions.started_s,
             machine: Machine::this(),
+            target: conditions.target.clone(),
+            tls: conditions.is_tls,
+            gateway_is_local: conditions.is_local,
             processes: parts.len(),
             scenario: scenario.clone(),
             connects_per_s: connects_per_s(scenario.users, parts),
@@ -105,11 +160,15 @@ impl Report {
                 Load::Closed { .. } => None,
             },
             rate_reached: of(|part| part.acked_in_time) as f64 / duration_s,
-            accepted_us: summary(parts.iter().map(|part| &part.accepted)),
-            delivered_us: summary(parts.iter().map(|part| &part.delivered)),
-            caught_up_us: summary(parts.iter().map(|part| &part.caught_up)),
-            send_lag_us,
-            client_cpu_pct: cpu_pcts.iter().sum(),
+            accepted_us: accepted.summary(),
+            delivered_us: delivered.summary(),
+            caught_up_us: caught_up.summary(),
+            send_lag_us: lag.summary(),
+            client_cpu_pct: of(|part| part.cpu_ns) as f64 / scenario.duration_ns as f64 * 100.0,
+            client_cpu_max_pct: effort.cpu_pct,
+            client_wait_pct: effort.wait_pct,
+            machine_busy_pct: conditions.machine_busy_pct,
+            machine_steal_pct: conditions.steal_pct,
             client_limited: !client_limits.is_empty(),
             client_limits,
             sent: sum.sent,
@@ -120,6 +179,12 @@ impl Report {
             handshakes: sum.handshakes,
             handshakes_resumed: sum.handshakes_resumed,
             error_kinds: sum.errors,
+            history,
+            curves: Curves {
+                accepted: accepted.buckets(),
+                delivered: delivered.buckets(),
+                caught_up: caught_up.buckets(),
+            },
         }
     }
 
@@ -128,12 +193,12 @@ impl Report {
         self.lost == 0 && self.duplicated == 0 && self.reordered == 0 && self.corrupted == 0
     }
 
-    /// Prints the table, and writes the JSON where it is wanted. With `-` that goes to standard output and the table to
-    /// standard error.
+    /// Prints the table, and writes the JSON and the page where they are wanted. With `-` the JSON goes to standard output and the
+    /// table to standard error.
     ///
     /// # Errors
-    /// When the file cannot be written.
-    pub(crate) fn publish(&self, json: Option<&Path>) -> Result<()> {
+    /// When a file cannot be written.
+    pub(crate) fn publish(&self, json: Option<&Path>, html: Option<&Path>) -> Result<()> {
         let mut text = serde_json::to_string_pretty(self).context("cannot put the report into JSON")?;
         text.push('\n');
         match json {
@@ -147,76 +212,15 @@ impl Report {
             }
             None => print!("{}", self.table()),
         }
+        if let Some(path) = html {
+            fs::write(path, page::page(self)).with_context(|| format!("--html {}", path.display()))?;
+        }
         Ok(())
     }
-
-    fn table(&self) -> String {
-        let mut table = self.counts();
-        table.push_str("                        p50         p99       p99.9         max\n");
-        let latencies = [
-            ("accepted", self.accepted_us),
-            ("delivered", self.delivered_us),
-            ("caught up", self.caught_up_us),
-            ("sent late", self.send_lag_us),
-        ];
-        for (name, latency) in latencies.into_iter().filter(|(_, latency)| latency.count > 0) {
-            let values = [latency.p50, latency.p99, latency.p999, latency.max].map(show_us);
-            let [p50, p99, p999, max] = values;
-            line(&mut table, name, &format!("{p50:>11} {p99:>11} {p999:>11} {max:>11}"));
-        }
-        let processes = if self.processes == 1 { "process" } else { "processes" };
-        line(
-            &mut table,
-            "client CPU",
-            &format!("{:>8.1} % of a core, {} {processes}", self.client_cpu_pct, self.processes),
-        );
-        for (error, count) in &self.error_kinds {
-            line(&mut table, "error", &format!("{count:>8} x {error}"));
-        }
-        for limit in &self.client_limits {
-            line(&mut table, "warning", &format!("the load generator was itself the limit: {limit}"));
-        }
-        let verdict =
-            if self.is_clean() { "every acknowledged message arrived once, in order, unchanged" } else { "FAILED" };
-        line(&mut table, "verdict", verdict);
-        table
-    }
-
-    fn counts(&self) -> String {
-        let mut table = String::new();
-        let wished = self.connects_wished_per_s;
-        line(&mut table, "logins", &format!("{:>11.0} /s, wished {wished:.0} /s", self.connects_per_s));
-        if self.handshakes > 0 {
-            let resumed = format!("{:>11}    {} resumed", self.handshakes, self.handshakes_resumed);
-            line(&mut table, "TLS handshakes", &resumed);
-        }
-        let wished = self.rate_wished.map(|rate| format!(", wished {rate:.0} /s"));
-        let wished = wished.unwrap_or_else(|| ", closed loop".into());
-        line(&mut table, "rate reached", &format!("{:>11.0} /s{wished}", self.rate_reached));
-        line(&mut table, "sent", &format!("{:>11}", self.sent));
-        let how = format!("{} received, {} stored", self.acked_received, self.acked_stored);
-        line(&mut table, "acknowledged", &format!("{:>11}    {how}", self.acked));
-        for (name, count) in [
-            ("delivered", self.delivered),
-            ("lost", self.lost),
-            ("duplicated", self.duplicated),
-            ("reordered", self.reordered),
-            ("corrupted", self.corrupted),
-            ("refused", self.refused),
-            ("unresolved", self.unresolved),
-            ("reconnects", self.reconnects),
-        ] {
-            line(&mut table, name, &format!("{count:>11}"));
-        }
-        table
-    }
 }
 
-fn line(table: &mut String, name: &str, value: &str) {
-    writeln!(table, "{name:<15} {value}").expect("a String takes everything");
-}
-
-fn show_us(us: u64) -> String {
+/// A time as people say it.
+pub(crate) fn show_us(us: u64) -> String {
     match us {
         0..10_000 => format!("{us} µs"),
         10_000..10_000_000 => format!("{:.1} ms", us as f64 / 1e3),
@@ -224,12 +228,12 @@ fn show_us(us: u64) -> String {
     }
 }
 
-fn summary<'a>(parts: impl Iterator<Item = &'a Vec<(u64, u64)>>) -> Summary {
+fn merged<'a>(parts: impl Iterator<Item = &'a Buckets>) -> Latency {
     let mut latency = Latency::new();
     for buckets in parts {
         latency.merge(buckets);
     }
-    latency.summary()
+    latency
 }
 
 fn connects_per_s(users: u32, parts: &[Part]) -> f64 {
@@ -241,27 +245,11 @@ fn connects_per_s(users: u32, parts: &[Part]) -> f64 {
     }
 }
 
-fn client_limits(cpu_pcts: &[f64], lag: Summary, load: Load) -> Vec<String> {
-    let mut limits = Vec::new();
-    let busiest = cpu_pcts.iter().copied().fold(0.0, f64::max);
-    if busiest >= CPU_PCT_MAX {
-        limits.push(format!("a process used {busiest:.0} % of a core; more --processes may help"));
-    }
-    if matches!(load, Load::Open { .. }) && lag.p99 > LAG_US_MAX {
-        limits.push(format!("one message in a hundred left more than {} late", show_us(lag.p99)));
-    }
-    limits
-}
-
-/// A process that uses more of its one core than this has no time to be punctual.
-const CPU_PCT_MAX: f64 = 90.0;
-/// When more than one message in a hundred leaves later than this, the latencies are largely the load generator's own.
-const LAG_US_MAX: u64 = 5_000;
-
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::scenario::{Pattern, tests::scenario};
+    use crate::timeline::SlotPart;
     use crate::verify::Numbers;
 
     /// One worker; user 0 sent 10 messages to user 1.
@@ -285,26 +273,46 @@ mod tests {
         part
     }
 
+    /// A clean report, with something in every picture.
+    pub(crate) fn sample() -> Report {
+        let mut part = part();
+        let slot = SlotPart {
+            due: 10,
+            sent: 10,
+            acked: 8,
+            delivered: 10,
+            used_ns: 300_000_000,
+            waited_ns: 20_000_000,
+            accepted_us: part.accepted.clone(),
+            delivered_us: part.delivered.clone(),
+        };
+        part.slots = vec![slot.clone(), SlotPart { acked: 2, ..SlotPart::default() }];
+        Report { rate_wished: Some(8.0), ..report(part) }
+    }
+
     fn report(part: Part) -> Report {
-        Report::new(&scenario(2, Pattern::Pairs, 0.0), &[part])
+        Report::new(&scenario(2, Pattern::Pairs, 0.0), &Conditions::default(), &[part])
     }
 
     #[test]
     fn the_json_has_the_promised_keys() {
         let json = serde_json::to_value(report(part())).unwrap();
         for key in "connects_per_s sent acked delivered lost duplicated reordered corrupted refused unresolved reconnects errors \
-                    rate_wished rate_reached client_cpu_pct"
+                    rate_wished rate_reached client_cpu_pct client_cpu_max_pct client_wait_pct machine_busy_pct machine_steal_pct \
+                    handshakes handshakes_resumed started_s"
             .split_whitespace()
         {
             assert!(json[key].is_number(), "{key}");
         }
         for latency in ["accepted_us", "delivered_us", "caught_up_us"] {
-            for key in ["p50", "p99", "p999", "max"] {
+            for key in ["p50", "p90", "p99", "p999", "p9999", "max"] {
                 assert!(json[latency][key].is_u64(), "{latency}.{key}");
             }
         }
         assert!(json["machine"]["kernel"].is_string() && json["command"].is_array());
         assert_eq!(json["client_limited"], false);
+        assert_eq!(json["tls"], false);
+        assert!(json["history"]["slots"].is_array() && json["history"]["slot_s"].is_number());
     }
 
     #[test]

@@ -14,8 +14,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::cli::Options;
 use crate::clock;
 use crate::link::{Order, Part, Plan, Progress, Word, hear, say};
-use crate::machine;
-use crate::report::Report;
+use crate::machine::{self, Ticks};
+use crate::report::{Conditions, Report};
 use crate::rng::Rng;
 use crate::scenario::Scenario;
 
@@ -30,13 +30,14 @@ pub(crate) fn run(options: &Options) -> Result<Report> {
     let mut run = Run::start(options, scenario, processes, seed)?;
     let parts = run.conduct();
     run.bar.finish_and_clear();
-    Ok(Report::new(&run.scenario, &parts?))
+    Ok(Report::new(&run.scenario, &run.conditions, &parts?))
 }
 
 struct Run {
     scenario: Scenario,
     workers: Vec<Worker>,
     words: Receiver<(usize, Option<Word>)>,
+    conditions: Conditions,
     collect_timeout_ns: u64,
     bar: ProgressBar,
 }
@@ -72,10 +73,17 @@ impl Run {
             };
             workers.push(Worker::start(workers.len(), plan, sender.clone())?);
         }
+        let conditions = Conditions {
+            target: options.target_text().to_owned(),
+            is_tls: tls.is_some(),
+            is_local: target.ip().is_loopback(),
+            ..Conditions::default()
+        };
         Ok(Run {
             scenario,
             workers,
             words,
+            conditions,
             collect_timeout_ns: u64::try_from(options.collect_timeout.as_nanos()).unwrap_or(u64::MAX),
             bar: bar(),
         })
@@ -84,9 +92,7 @@ impl Run {
     /// All phases.
     fn conduct(&mut self) -> Result<Vec<Part>> {
         let users = self.scenario.users;
-        let registered = self.wait_until("users logged in", u64::from(users), |sum| {
-            (u64::from(sum.registered), sum.registered == users)
-        })?;
+        let registered = self.log_in()?;
         ensure!(registered, "only {} of {users} users could log in{}", self.sum().registered, show_errors(&self.sum()));
         let start_ns = clock::now_ns() + START_DELAY_NS;
         self.order(&Order::Start { at_ns: start_ns })?;
@@ -110,6 +116,18 @@ impl Run {
         })?;
         self.order(&Order::Finish)?;
         self.collect_parts()
+    }
+
+    /// Everybody; false if nobody more could for the timeout. The bar tells how fast it goes.
+    fn log_in(&mut self) -> Result<bool> {
+        let users = self.scenario.users;
+        let begun_ns = clock::now_ns();
+        let bar = self.bar.clone();
+        self.wait_until("users logged in", u64::from(users), |sum| {
+            let took_s = clock::now_ns().saturating_sub(begun_ns) as f64 / 1e9;
+            bar.set_message(format!("users logged in, {:.0} /s", f64::from(sum.registered) / took_s.max(0.001)));
+            (u64::from(sum.registered), sum.registered == users)
+        })
     }
 
     /// Until `done` says so; false if nothing moved for the timeout. `done` gives the position of the bar, too.
@@ -144,6 +162,8 @@ impl Run {
     /// The time in which messages leave.
     fn flow(&mut self, start_ns: u64) -> Result<()> {
         let duration_ns = self.scenario.duration_ns;
+        let before = Ticks::now();
+        self.conditions.started_s = clock::wall_s();
         self.bar.set_length(duration_ns / MS_NS);
         while clock::now_ns() < start_ns + duration_ns {
             self.listen()?;
@@ -156,6 +176,7 @@ impl Run {
                 sum.unresolved()
             ));
         }
+        (self.conditions.machine_busy_pct, self.conditions.steal_pct) = Ticks::now().since(before);
         Ok(())
     }
 

@@ -7,12 +7,14 @@ use crate::latency::Latency;
 use crate::link::{Part, Progress};
 use crate::scenario::Scenario;
 use crate::stream::Handshake;
+use crate::timeline::{Timeline, Usage};
 use crate::verify::{Received, Sent};
 
 /// Counts and latencies of all users of a worker.
 #[derive(Debug)]
 pub(crate) struct Tally {
     pub(crate) progress: Progress,
+    pub(crate) timeline: Timeline,
     received: Received,
     accepted: Latency,
     delivered: Latency,
@@ -24,10 +26,11 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    pub(crate) fn new(users: u32) -> Tally {
+    pub(crate) fn new(scenario: &Scenario) -> Tally {
         Tally {
             progress: Progress::default(),
-            received: Received::new(users),
+            timeline: Timeline::new(scenario.duration_ns),
+            received: Received::new(scenario.users),
             accepted: Latency::new(),
             delivered: Latency::new(),
             caught_up: Latency::new(),
@@ -48,6 +51,7 @@ impl Tally {
     pub(crate) fn on_sent(&mut self, intended_ns: u64, now_ns: u64) {
         self.progress.sent += 1;
         self.lag.record(intended_ns, now_ns);
+        self.timeline.on_sent(intended_ns, now_ns);
     }
 
     /// A message is safe.
@@ -55,6 +59,7 @@ impl Tally {
         self.progress.acked += 1;
         self.acked_in_time += u64::from(now_ns < end_ns);
         self.accepted.record(intended_ns, now_ns);
+        self.timeline.on_accepted(intended_ns, now_ns);
         match safe_by {
             SafeBy::Received => self.received_count += 1,
             SafeBy::Stored => self.stored_count += 1,
@@ -67,8 +72,10 @@ impl Tally {
         let from = message.from();
         let body = self.received.on_message(scenario, recipient, from.as_str(), message.body());
         if let Some(body) = body {
-            let latency = if scenario.is_away(recipient) { &mut self.caught_up } else { &mut self.delivered };
+            let is_away = scenario.is_away(recipient);
+            let latency = if is_away { &mut self.caught_up } else { &mut self.delivered };
             latency.record(body.intended_ns, now_ns);
+            self.timeline.on_delivered(Some(body.intended_ns).filter(|_| !is_away), now_ns);
         }
         self.progress.delivered = self.received.delivered;
     }
@@ -83,7 +90,7 @@ impl Tally {
         }
     }
 
-    pub(crate) fn into_part(self, sent: Vec<Sent>, connect_ns: (u64, u64), cpu_ns: u64) -> Part {
+    pub(crate) fn into_part(self, sent: Vec<Sent>, connect_ns: (u64, u64), usage: Usage) -> Part {
         Part {
             received: self.received_count,
             stored: self.stored_count,
@@ -98,7 +105,9 @@ impl Tally {
             caught_up: self.caught_up.buckets(),
             lag: self.lag.buckets(),
             connect_ns,
-            cpu_ns,
+            cpu_ns: usage.used_ns,
+            waited_ns: usage.waited_ns,
+            slots: self.timeline.into_parts(),
             progress: self.progress,
         }
     }

@@ -15,6 +15,7 @@ use crate::rng::Rng;
 use crate::scenario::Load;
 use crate::schedule::{Schedule, whole};
 use crate::tally::Tally;
+use crate::timeline::Usage;
 use crate::timers::Timers;
 use crate::token::Mint;
 use crate::user::{Shared, User};
@@ -41,7 +42,8 @@ struct Worker {
     orders: Orders,
     phase: Phase,
     connect_start_ns: u64,
-    cpu_ns: u64,
+    /// At the start of the run; later, over the run.
+    usage: Usage,
     next_progress_ns: u64,
 }
 
@@ -95,7 +97,7 @@ impl Worker {
                 tls: tls.transpose()?,
                 epoll,
                 timers: Timers::new(users.len()),
-                tally: Tally::new(plan.scenario.users),
+                tally: Tally::new(&plan.scenario),
                 rng,
                 end_ns: u64::MAX,
                 window: None,
@@ -112,7 +114,7 @@ impl Worker {
             orders,
             phase: Phase::Register,
             connect_start_ns,
-            cpu_ns: 0,
+            usage: Usage::default(),
             next_progress_ns: 0,
             plan,
         })
@@ -133,6 +135,7 @@ impl Worker {
             }
             if now_ns >= self.next_progress_ns {
                 self.next_progress_ns = now_ns + PROGRESS_EVERY_NS;
+                self.shared.tally.timeline.on_usage(now_ns, clock::usage());
                 say(&mut io::stdout().lock(), &Word::Progress(self.shared.tally.progress.clone()))?;
             }
             if matches!(self.phase, Phase::Finished) {
@@ -147,7 +150,8 @@ impl Worker {
         match &mut self.phase {
             Phase::Flow { start_ns, started, .. } if !*started && now_ns >= *start_ns => {
                 *started = true;
-                self.cpu_ns = clock::cpu_ns();
+                self.usage = clock::usage();
+                self.shared.tally.timeline.start(*start_ns, self.usage);
                 if let Load::Closed { window } = self.plan.scenario.load {
                     self.shared.window = Some(window);
                     for slot in self.senders.clone() {
@@ -158,7 +162,7 @@ impl Worker {
             Phase::Flow { started: true, .. } if now_ns >= self.shared.end_ns => {
                 // The last messages were due before the end: they leave first.
                 self.send_due(now_ns);
-                self.cpu_ns = clock::cpu_ns() - self.cpu_ns;
+                self.usage = clock::usage().since(self.usage);
                 self.shared.window = None;
                 self.phase = Phase::Collect;
                 self.call_back(now_ns);
@@ -286,7 +290,7 @@ impl Worker {
     fn finish(self) -> Result<()> {
         let sent = self.users.into_iter().map(User::into_sent).collect();
         let connect_ns = (self.connect_start_ns, self.shared.registered_ns);
-        let part = self.shared.tally.into_part(sent, connect_ns, self.cpu_ns);
+        let part = self.shared.tally.into_part(sent, connect_ns, self.usage);
         say(&mut io::stdout().lock(), &Word::Result(Box::new(part)))
     }
 }
