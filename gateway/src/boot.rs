@@ -13,6 +13,7 @@ use gateway_core::ShardConfig;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::{info, warn};
 
+use crate::accounts::{self, Accounts, AccountsThread};
 use crate::config::Config;
 use crate::cpu;
 use crate::error::Error;
@@ -38,15 +39,23 @@ pub(crate) fn serve(config: Config, load: &dyn Fn() -> Result<Config, Error>) ->
     let store = Store::open(&config.data_dir, config.shards, default_shard_count(cpus.len()))?;
     let shard_count = store.identity().shard_count;
     let keeper = Keeper::new(&config, store.identity().id, keeper::now_s())?;
+    let account_store = accounts::open(&config.data_dir)?;
     let budget = descriptor_budget(shard_count)?;
     let tcp = Listener::open(config.listen.tcp, shard_count)?;
     let tls = Listener::open(config.listen.tls, shard_count)?;
     let (sender, reports) = unbounded();
     signals::watch(sender.clone()).map_err(Error::system("watch for signals"))?;
     let mesh = Mesh::new(shard_count);
+    let setup = accounts::Setup {
+        login: &config.login,
+        key: store.identity().key,
+        shard_count,
+        mesh: Arc::clone(&mesh),
+    };
+    let (accounts, accounts_thread) = Accounts::start(account_store, setup)?;
     let secrets = keeper.secrets();
-    let shards = Shards { mesh, reports, threads: Vec::new(), live: Live::new(config, keeper, load) };
-    shards.start(&store, &cpus, &secrets, &budget, &sender)?.serve(tcp, tls)?;
+    let shards = Shards { mesh, reports, threads: Vec::new(), accounts: accounts_thread, live: Live::new(config, keeper, load) };
+    shards.start(&store, &cpus, &secrets, &accounts, &budget, &sender)?.serve(tcp, tls)?;
     info!(dropped_lines = telemetry::dropped_lines(), "ended");
     telemetry::flush();
     Ok(())
@@ -78,6 +87,7 @@ struct Shards<'a> {
     mesh: Arc<Mesh>,
     reports: Receiver<Report>,
     threads: Vec<JoinHandle<()>>,
+    accounts: AccountsThread,
     live: Live<'a>,
 }
 
@@ -98,6 +108,7 @@ impl<'a> Shards<'a> {
         store: &Store,
         cpus: &Arc<[usize]>,
         secrets: &Arc<Secrets>,
+        accounts: &Accounts,
         budget: &Arc<DescriptorBudget>,
         reports: &Sender<Report>,
     ) -> Result<Shards<'a>, Error> {
@@ -113,6 +124,7 @@ impl<'a> Shards<'a> {
                 dir: store.shard_dir(shard),
                 mesh: self.mesh.end(shard),
                 secrets: Arc::clone(secrets),
+                accounts: accounts.clone(),
                 budget: Arc::clone(budget),
                 reports: reports.clone(),
             };
@@ -130,6 +142,8 @@ impl<'a> Shards<'a> {
             // Nobody was served yet; a recovery that is cut begins again at the next start.
             return Ok(());
         }
+        // Before the first connection, each shard knows which logins are void.
+        self.accounts.tell_voids();
         let (tcp_address, tls_address) = (tcp.text(), tls.text());
         for (listener, is_tls) in [(tcp, false), (tls, true)] {
             for (shard, socket) in (0..).zip(listener.sockets) {
@@ -159,6 +173,7 @@ impl<'a> Shards<'a> {
                 unreachable!("a panic ends the process");
             }
         }
+        self.accounts.end();
         Ok(())
     }
 

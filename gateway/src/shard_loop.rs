@@ -14,13 +14,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam::channel::Sender;
 use gateway_core::{
-    AccountKind, ConnId, Credential, Envelope, Input, Notice, Now, Output, Outputs, Refusal, Shard, ShardConfig,
+    ConnId, Credential, Envelope, Grant, Input, Notice, Now, Output, Outputs, Refusal, Shard, ShardConfig,
     ShardIndex,
 };
 use tracing::{debug, warn};
 use wire::limits::HELLO_PAYLOAD_LEN_MAX;
-use wire::{Code, DeviceBuf, Frame, NameBuf};
+use wire::{DeviceBuf, Frame, NameBuf};
 
+use crate::accounts::Accounts;
 use crate::auth::CHECK_TIME_PER_TURN;
 use crate::bell::Bell;
 use crate::cpu;
@@ -47,6 +48,8 @@ pub(crate) struct Setup {
     pub(crate) mesh: MeshEnd,
     /// How people are let in.
     pub(crate) secrets: Arc<Secrets>,
+    /// Who looks at passwords.
+    pub(crate) accounts: Accounts,
     /// What connections may take of the process's descriptors.
     pub(crate) budget: Arc<DescriptorBudget>,
     /// To the main thread.
@@ -100,6 +103,9 @@ struct ShardLoop {
     disk: Disk,
     leaving: Leaving,
     secrets: Arc<Secrets>,
+    accounts: Accounts,
+    /// Logins with a password that the accounts did not take.
+    refused: VecDeque<(ConnId, Refusal)>,
     /// Credentials to be checked, oldest first. At most one for each connection.
     checks: VecDeque<(ConnId, NameBuf, DeviceBuf, Credential)>,
     /// What ACCOUNT is answered.
@@ -161,6 +167,8 @@ async fn drive(setup: Setup, pacer: Rc<Pacer>) -> Result<(), Error> {
         disk,
         leaving: Leaving::default(),
         secrets: setup.secrets,
+        accounts: setup.accounts,
+        refused: VecDeque::new(),
         checks: VecDeque::new(),
         account_answers: VecDeque::new(),
         reports: setup.reports,
@@ -304,6 +312,9 @@ impl ShardLoop {
             self.handle(net, Input::Disk(done));
         }
         self.check_credentials(net);
+        while let Some((conn, refusal)) = self.refused.pop_front() {
+            self.handle(net, Input::Authenticated { conn, verdict: Err(refusal) });
+        }
         while let Some((conn, request, result)) = self.account_answers.pop_front() {
             self.handle(net, Input::AccountDone { conn, request, result });
         }
@@ -351,7 +362,37 @@ impl ShardLoop {
             }
             Letter::Stop => self.is_stopping = true,
             Letter::Disk(done) => self.disk.on_helped(done),
+            Letter::LoginChecked { conn, user, device, verdict } => {
+                let verdict = verdict.map(|proven_us| {
+                    let ticket = self.fresh_ticket(&user, &device, proven_us);
+                    Grant { proven_us, by_ticket: false, ticket }
+                });
+                self.on_login_checked(net, conn, verdict);
+            }
+            Letter::AccountDone { conn, request, result } => {
+                let result = result.map(|renewed| {
+                    renewed.map_or_else(Box::default, |(user, device, us)| self.fresh_ticket(&user, &device, us))
+                });
+                self.handle(net, Input::AccountDone { conn, request, result });
+            }
+            Letter::Void { user, before_us, code, purge, except } => {
+                self.handle(net, Input::Void { user, before_us, code, purge, except });
+            }
         }
+    }
+
+    /// A ticket for a proof that the accounts thread has just seen: its clock may be ahead of this turn's.
+    fn fresh_ticket(&self, user: &str, device: &str, proven_us: u64) -> Box<[u8]> {
+        self.secrets.ticket(user, device, proven_us, self.now.wall_us.max(proven_us))
+    }
+
+    fn on_login_checked(&mut self, net: &mut Net, conn: ConnId, verdict: Result<Grant, Refusal>) {
+        if net.is_open(conn) && net.is_ending(conn) {
+            // Gave up waiting, as in `check_credentials`.
+            net.close(conn);
+            return self.handle(net, Input::Closed { conn });
+        }
+        self.handle(net, Input::Authenticated { conn, verdict });
     }
 
     fn handle(&mut self, net: &mut Net, input: Input<'_>) {
@@ -372,18 +413,22 @@ impl ShardLoop {
                     let frames = outputs.bytes.get(start as usize..).and_then(|bytes| bytes.get(..len as usize));
                     net.write(conn, frames.expect("a write points into the bytes beside it"));
                 }
+                Output::Authenticate { conn, user, device, credential: Credential::Password(password) } => {
+                    net.pause(conn);
+                    let peer = net.peer(conn);
+                    let taken = self.accounts.try_login(self.index, conn, (user, device), password, peer);
+                    self.refused.extend(taken.err().map(|refusal| (conn, refusal)));
+                }
                 Output::Authenticate { conn, user, device, credential } => {
                     net.pause(conn);
                     self.checks.push_back((conn, user, device, credential));
                 }
                 Output::Account { conn, request } => {
-                    let code = match request.kind {
-                        AccountKind::Register { .. } => Code::RegistrationClosed,
-                        _ => Code::Unsupported,
-                    };
-                    self.account_answers.push_back((conn, request.request, Err(code.into())));
+                    let (number, peer) = (request.request, net.peer(conn));
+                    let taken = self.accounts.try_account(self.index, conn, request, peer);
+                    self.account_answers.extend(taken.err().map(|refusal| (conn, number, Err(refusal))));
                 }
-                Output::Purged { .. } => {}
+                Output::Purged { user } => self.accounts.on_purged(user),
                 Output::Handoff { conn, to, login } => {
                     if net.release(conn) {
                         self.leaving.add(conn, to, login);
@@ -498,6 +543,7 @@ mod tests {
             cpus,
             dir: dir.path().to_owned(),
             mesh: mesh.end(0),
+            accounts: Accounts::nobodys(),
             secrets: Arc::new(Secrets { tls: None, verifier: Verifier::without_key(), tickets: None }),
             budget: DescriptorBudget::new(1),
             reports: sender,

@@ -38,7 +38,7 @@ use wire::WireError;
 pub(crate) use accept::listen;
 use buffers::Shared;
 pub(crate) use conn::{DescriptorBudget, Detached};
-pub(crate) use net::Net;
+pub(crate) use net::{Net, Peer};
 use ring::Ring;
 
 /// The sockets of one shard.
