@@ -31,6 +31,14 @@ pub(crate) enum Error {
         /// What is wrong with it.
         cause: crate::store::StoreError,
     },
+    /// The accounts cannot be used.
+    #[error("{path}: {cause}")]
+    Accounts {
+        /// Their file.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: crate::accounts::AccountStoreError,
+    },
     /// A key file that holds no usable key.
     #[error("{path}: {message}")]
     Key {

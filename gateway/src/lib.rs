@@ -10,6 +10,7 @@
 
 pub mod cli;
 
+pub(crate) mod accounts;
 pub(crate) mod admin;
 pub(crate) mod auth;
 pub(crate) mod bell;

@@ -18,7 +18,8 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering, fence};
 use std::sync::{Arc, OnceLock};
 
 use crossbeam::queue::{ArrayQueue, SegQueue};
-use gateway_core::{Envelope, ShardIndex};
+use gateway_core::{ConnId, Envelope, Refusal, ShardIndex};
+use wire::{Code, DeviceBuf, NameBuf};
 
 use crate::handoff::Handoff;
 use crate::secrets::Secrets;
@@ -75,6 +76,39 @@ pub(crate) enum Letter {
     Stop,
     /// A disk operation that a helper thread did.
     Disk(storage::DiskDone),
+    /// A password was checked, as `Accounts::try_login` asked.
+    LoginChecked {
+        /// Which connection; it may be gone.
+        conn: ConnId,
+        /// Who it says it is.
+        user: NameBuf,
+        /// For the ticket.
+        device: DeviceBuf,
+        /// When the proof was given, in µs since 1970, or why it is none.
+        verdict: Result<u64, Refusal>,
+    },
+    /// What `Accounts::try_account` asked for is done and durable, or refused and nothing was changed.
+    AccountDone {
+        /// Which connection; it may be gone.
+        conn: ConnId,
+        /// The client's number for it.
+        request: u32,
+        /// For whom a fresh ticket is to be made, and for a proof of which moment; `None` for no ticket.
+        result: Result<Option<(NameBuf, DeviceBuf, u64)>, Refusal>,
+    },
+    /// For a user's home: `gateway_core::Input::Void`.
+    Void {
+        /// Whose logins.
+        user: NameBuf,
+        /// Those proven before this are void.
+        before_us: u64,
+        /// What sessions that end by it are told.
+        code: Code,
+        /// Devices and messages go, too.
+        purge: bool,
+        /// The session that stays.
+        except: Option<ConnId>,
+    },
 }
 
 /// A shard's own end of the mesh.
