@@ -2,19 +2,20 @@
 
 use std::{
     collections::BTreeSet,
-    io::{ErrorKind, Read as _, Write as _},
-    net::{Shutdown, SocketAddr, TcpStream},
+    io::ErrorKind,
+    net::SocketAddr,
     ops::RangeInclusive,
     time::{Duration, Instant},
 };
 
+use shardwire_sdk::tls::{TlsConfig, TlsError};
 use wire::{
     Code, Counter, Deframer, Device, DeviceNo, Frame, Id, Incarnation, Mid, Name,
     frame::{Credential, Credit, DeliverAck, GoAway, Hello, Ping, Send, SendFlags, Welcome},
     limits::PAYLOAD_LEN_MAX,
 };
 
-use super::LIMIT;
+use super::{LIMIT, stream::Stream};
 
 /// One frame, encoded.
 pub fn frame_bytes(frame: &Frame<'_>) -> Vec<u8> {
@@ -115,9 +116,10 @@ impl Got {
 /// A connection. Every read waits at most [`LIMIT`].
 #[derive(Debug)]
 pub struct Conn {
-    stream: TcpStream,
+    stream: Stream,
     deframer: Deframer,
     device_no: DeviceNo,
+    ticket: Vec<u8>,
     is_closed: bool,
 }
 
@@ -127,9 +129,28 @@ impl Conn {
     /// # Panics
     /// When nobody listens there.
     pub fn open(addr: SocketAddr) -> Conn {
-        let stream = TcpStream::connect_timeout(&addr, LIMIT).expect("the gateway listens");
-        stream.set_nodelay(true).expect("a socket has this option");
-        Conn { stream, deframer: Deframer::new(PAYLOAD_LEN_MAX), device_no: DeviceNo(0), is_closed: false }
+        Conn::over(Stream::plain(addr))
+    }
+
+    /// Connects, completes a TLS handshake with a gateway that must prove to be `localhost`, and says nothing.
+    ///
+    /// # Errors
+    /// What is wrong with the gateway, as the client sees it.
+    ///
+    /// # Panics
+    /// When nobody listens there, or says nothing.
+    pub fn open_tls(addr: SocketAddr, config: &TlsConfig) -> Result<Conn, TlsError> {
+        Stream::tls(addr, config).map(Conn::over)
+    }
+
+    fn over(stream: Stream) -> Conn {
+        let deframer = Deframer::new(PAYLOAD_LEN_MAX);
+        Conn { stream, deframer, device_no: DeviceNo(0), ticket: Vec::new(), is_closed: false }
+    }
+
+    /// Whether an earlier TLS session was resumed.
+    pub fn is_resumed(&self) -> bool {
+        self.stream.is_resumed()
     }
 
     /// Connects and logs in.
@@ -162,7 +183,7 @@ impl Conn {
     /// # Panics
     /// When the connection is gone.
     pub fn close_write(&mut self) {
-        self.stream.shutdown(Shutdown::Write).expect("the connection is open");
+        self.stream.close_write().expect("the connection is open");
     }
 
     /// Writes one frame.
@@ -218,8 +239,7 @@ impl Conn {
             if left.is_zero() {
                 return None;
             }
-            self.stream.set_read_timeout(Some(left)).expect("a timeout above 0");
-            match self.stream.read(&mut chunk) {
+            match self.stream.read(&mut chunk, left) {
                 Ok(0) => self.is_closed = true,
                 Ok(len) => self.deframer.push(&chunk[..len]),
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => self.is_closed = true,
@@ -256,8 +276,9 @@ impl Conn {
     pub fn welcome(&mut self) -> (DeviceNo, u64) {
         let got = self.next_frame().expect("an answer to HELLO");
         match got.frame() {
-            Frame::Welcome(Welcome { device_no, boot, .. }) => {
+            Frame::Welcome(Welcome { device_no, boot, ticket, .. }) => {
                 self.device_no = device_no;
+                self.ticket = ticket.to_vec();
                 (device_no, boot)
             }
             other => panic!("expected WELCOME, got {other:?}"),
@@ -272,6 +293,11 @@ impl Conn {
     /// The device's number, as WELCOME told it.
     pub fn device_no(&self) -> DeviceNo {
         self.device_no
+    }
+
+    /// The ticket that WELCOME brought; empty when there was none.
+    pub fn ticket(&self) -> Vec<u8> {
+        self.ticket.clone()
     }
 
     /// Waits for GOAWAY and the end of the connection after it; gives the code.

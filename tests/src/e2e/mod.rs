@@ -7,6 +7,7 @@ mod gateway;
 mod pause;
 mod person;
 mod process;
+mod stream;
 mod token;
 
 pub use conn::{Conn, Got, HelloSpec, frame_bytes};
