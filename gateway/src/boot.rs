@@ -14,6 +14,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::{info, warn};
 
 use crate::accounts::{self, Accounts, AccountsThread};
+use crate::admin::{self, Admin, Stage};
 use crate::config::Config;
 use crate::cpu;
 use crate::error::Error;
@@ -53,9 +54,26 @@ pub(crate) fn serve(config: Config, load: &dyn Fn() -> Result<Config, Error>) ->
         mesh: Arc::clone(&mesh),
     };
     let (accounts, accounts_thread) = Accounts::start(account_store, setup)?;
+    let admin = Admin::start(
+        &config.admin,
+        admin::Setup {
+            data_dir: config.data_dir.clone(),
+            mesh: Arc::clone(&mesh),
+            shard_count,
+            budget: Arc::clone(&budget),
+            reports: sender.clone(),
+            certificate_expiry_s: keeper.expiry_s(),
+        },
+    )?;
     let secrets = keeper.secrets();
-    let shards = Shards { mesh, reports, threads: Vec::new(), accounts: accounts_thread, live: Live::new(config, keeper, load) };
-    shards.start(&store, &cpus, &secrets, &accounts, &budget, &sender)?.serve(tcp, tls)?;
+    let live = Live::new(config, keeper, load);
+    let shards = Shards { mesh, reports, threads: Vec::new(), accounts: accounts_thread, admin, live };
+    let mut shards = shards.start(&store, &cpus, &secrets, &accounts, &budget, &sender)?;
+    shards.serve(tcp, tls)?;
+    shards.accounts.end();
+    if let Some(admin) = shards.admin {
+        admin.end();
+    }
     info!(dropped_lines = telemetry::dropped_lines(), "ended");
     telemetry::flush();
     Ok(())
@@ -88,6 +106,7 @@ struct Shards<'a> {
     reports: Receiver<Report>,
     threads: Vec<JoinHandle<()>>,
     accounts: AccountsThread,
+    admin: Option<Admin>,
     live: Live<'a>,
 }
 
@@ -137,7 +156,7 @@ impl<'a> Shards<'a> {
         Ok(self)
     }
 
-    fn serve(mut self, tcp: Listener, tls: Listener) -> Result<(), Error> {
+    fn serve(&mut self, tcp: Listener, tls: Listener) -> Result<(), Error> {
         if self.wait(&Report::Ready, None)? == Waited::Signal {
             // Nobody was served yet; a recovery that is cut begins again at the next start.
             return Ok(());
@@ -151,11 +170,14 @@ impl<'a> Shards<'a> {
             }
         }
         let shards = self.threads.len();
-        info!(version = env!("CARGO_PKG_VERSION"), tcp = tcp_address, tls = tls_address, shards, "serving");
+        self.set_stage(Stage::Serving);
+        let admin = self.admin.as_ref().map_or_else(|| "-".to_owned(), |admin| admin.address().to_string());
+        info!(version = env!("CARGO_PKG_VERSION"), tcp = tcp_address, tls = tls_address, admin, shards, "serving");
         announce(&format!("ready tcp={tcp_address} tls={tls_address} shards={shards}"));
         if self.wait(&Report::Drained, None)? == Waited::Signal {
             info!("draining");
         }
+        self.set_stage(Stage::Draining);
         self.tell_all(|| Letter::Drain);
         let drain_deadline = self.live.config().drain.deadline;
         if let Waited::TimeOut(missing) = self.wait(&Report::Drained, Some(drain_deadline))? {
@@ -168,12 +190,11 @@ impl<'a> Shards<'a> {
             warn!(missing, "drained, but so many shards do not end: ending without them, nothing is lost by it");
             return Ok(());
         }
-        for thread in self.threads {
+        for thread in std::mem::take(&mut self.threads) {
             if thread.join().is_err() {
                 unreachable!("a panic ends the process");
             }
         }
-        self.accounts.end();
         Ok(())
     }
 
@@ -209,6 +230,12 @@ impl<'a> Shards<'a> {
     fn give_out(&self, secrets: Option<Arc<Secrets>>) {
         if let Some(secrets) = secrets {
             self.tell_all(|| Letter::Secrets(Arc::clone(&secrets)));
+        }
+    }
+
+    fn set_stage(&self, stage: Stage) {
+        if let Some(admin) = &self.admin {
+            admin.set_stage(stage);
         }
     }
 

@@ -33,6 +33,7 @@ pub(crate) mod reactor;
 pub(crate) mod secrets;
 pub(crate) mod shard_loop;
 pub(crate) mod signals;
+pub(crate) mod snapshot;
 pub(crate) mod store;
 pub(crate) mod telemetry;
 pub(crate) mod tell;

@@ -20,9 +20,11 @@ use std::sync::{Arc, OnceLock};
 use crossbeam::queue::{ArrayQueue, SegQueue};
 use gateway_core::{ConnId, Envelope, Refusal, ShardIndex};
 use wire::{Code, DeviceBuf, NameBuf};
+use tokio::sync::oneshot;
 
 use crate::handoff::Handoff;
 use crate::secrets::Secrets;
+use crate::snapshot::Snapshot;
 
 /// What all shards and the main thread share.
 pub(crate) struct Mesh {
@@ -74,6 +76,8 @@ pub(crate) enum Letter {
     Drain,
     /// All shards have drained: end.
     Stop,
+    /// Somebody wants to know how the shard is: it answers at the end of its turn. Who has stopped waiting gets no answer.
+    Report(oneshot::Sender<Box<Snapshot>>),
     /// A disk operation that a helper thread did.
     Disk(storage::DiskDone),
     /// A password was checked, as `Accounts::try_login` asked.
@@ -119,6 +123,15 @@ pub(crate) struct MeshEnd {
     staged: Vec<[Vec<Envelope>; CLASS_COUNT]>,
     /// Those of `staged` that hold something; each once.
     stages: Vec<(u16, usize)>,
+}
+
+/// What waits on the lanes of one shard, by class.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct LaneLoad {
+    /// Batches that others sent and this shard has not taken: of all lanes that end here.
+    pub(crate) batch_count: [u64; CLASS_COUNT],
+    /// Envelopes of this shard that found their lane full.
+    pub(crate) held_count: [u64; CLASS_COUNT],
 }
 
 /// A shard to wake, and the number of its ring.
@@ -279,6 +292,22 @@ impl MeshEnd {
             || self.stages.iter().any(has_room)
     }
 
+    /// What waits. Cost: a look at each lane.
+    pub(crate) fn load(&self) -> LaneLoad {
+        let mut load = LaneLoad::default();
+        for lanes in &self.mesh.port(self.own).lanes {
+            for (count, lane) in load.batch_count.iter_mut().zip(lanes) {
+                *count += lane.full.len() as u64;
+            }
+        }
+        for staged in &self.staged {
+            for (count, envelopes) in load.held_count.iter_mut().zip(staged) {
+                *count += envelopes.len() as u64;
+            }
+        }
+        load
+    }
+
     /// Whether something staged found its lane full.
     #[cfg(test)]
     pub(crate) fn holds_back(&self) -> bool {
@@ -338,7 +367,7 @@ impl Lane {
 }
 
 /// One for each `gateway_core::LaneClass`.
-const CLASS_COUNT: usize = 3;
+pub(crate) const CLASS_COUNT: usize = 3;
 /// Batches on a lane: what a receiver may be behind, in turns of the sender.
 const BATCH_COUNT: usize = 64;
 /// Empty batches kept for a lane: a receiver that keeps up gives one back before the next is needed.

@@ -17,6 +17,7 @@ use gateway_core::{
     ConnId, Credential, Envelope, Grant, Input, Notice, Now, Output, Outputs, Refusal, Shard, ShardConfig,
     ShardIndex,
 };
+use tokio::sync::oneshot;
 use tracing::{debug, warn};
 use wire::limits::HELLO_PAYLOAD_LEN_MAX;
 use wire::{DeviceBuf, Frame, NameBuf};
@@ -33,6 +34,7 @@ use crate::notice;
 use crate::pacer::Pacer;
 use crate::reactor::{DescriptorBudget, Event, Net, Reactor, ring};
 use crate::secrets::Secrets;
+use crate::snapshot::Snapshot;
 
 /// What a shard's thread is given.
 pub(crate) struct Setup {
@@ -113,6 +115,8 @@ struct ShardLoop {
     payload_len_max: u32,
     index: u16,
     reports: Sender<Report>,
+    /// Who wants to know how the shard is, at the end of this turn.
+    askers: Vec<oneshot::Sender<Box<Snapshot>>>,
     is_stopping: bool,
     failure: Option<Error>,
 }
@@ -172,6 +176,7 @@ async fn drive(setup: Setup, pacer: Rc<Pacer>) -> Result<(), Error> {
         checks: VecDeque::new(),
         account_answers: VecDeque::new(),
         reports: setup.reports,
+        askers: Vec::new(),
         is_stopping: false,
         failure: None,
     };
@@ -326,6 +331,24 @@ impl ShardLoop {
             self.has_input = false;
         }
         self.mesh.push(|wake| wake_by_ring(net, &wake));
+        self.answer_askers(net);
+    }
+
+    /// Tells whoever asked how the shard is.
+    fn answer_askers(&mut self, net: &Net) {
+        for asker in std::mem::take(&mut self.askers) {
+            let snapshot = Snapshot {
+                core: *self.shard.counters(),
+                population: self.shard.population(),
+                log: *self.shard.log_counters(),
+                log_status: self.shard.log_status(),
+                net: net.counters(),
+                lanes: self.mesh.load(),
+                disk_in_flight: self.disk.in_flight() as u64,
+            };
+            // Who has stopped waiting is not there any more.
+            let _ = asker.send(Box::new(snapshot));
+        }
     }
 
     /// Checks what waits to be checked, as long as a turn allows.
@@ -361,6 +384,7 @@ impl ShardLoop {
                 self.handle(net, Input::Drain);
             }
             Letter::Stop => self.is_stopping = true,
+            Letter::Report(asker) => self.askers.push(asker),
             Letter::Disk(done) => self.disk.on_helped(done),
             Letter::LoginChecked { conn, user, device, verdict } => {
                 let verdict = verdict.map(|proven_us| {

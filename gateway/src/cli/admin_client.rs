@@ -9,10 +9,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::admin::{ADDRESS_FILE, TOKEN_FILE};
+use crate::store;
 
 /// The admin listener of a gateway.
 #[derive(Debug)]
 pub(crate) struct AdminClient {
+    data_dir: PathBuf,
     address: SocketAddr,
     token: String,
 }
@@ -57,10 +59,14 @@ impl AdminClient {
     /// The gateway that runs on `data_dir`; with its token from `token_file`, or from where the gateway keeps its own.
     ///
     /// # Errors
-    /// [`AdminError::NotRunning`] when the directory names no address, [`AdminError::File`].
+    /// [`AdminError::NotRunning`] when nobody uses the store or no address is named, [`AdminError::File`].
     pub(crate) fn find(data_dir: &Path, token_file: Option<&Path>) -> Result<AdminClient, AdminError> {
         let path = data_dir.join(ADDRESS_FILE);
         let not_running = || AdminError::NotRunning(data_dir.to_owned());
+        if store::holder(data_dir).is_none() {
+            // A gateway that was killed leaves its address behind. By now it may be anybody's, and the token is not for anybody.
+            return Err(not_running());
+        }
         let text = match fs::read_to_string(&path) {
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 return Err(not_running());
@@ -71,15 +77,7 @@ impl AdminClient {
         let address = text.trim().parse().map_err(is_no_address)?;
         let path = token_file.map_or_else(|| data_dir.join(TOKEN_FILE), Path::to_owned);
         let token = fs::read_to_string(&path).map_err(|cause| AdminError::File { path, cause })?;
-        Ok(AdminClient { address, token: token.trim().to_owned() })
-    }
-
-    /// Asks for a page.
-    ///
-    /// # Errors
-    /// As [`AdminClient::post`].
-    pub(crate) fn get(&self, path: &str) -> Result<Answer, AdminError> {
-        self.ask("GET", path, &[])
+        Ok(AdminClient { data_dir: data_dir.to_owned(), address, token: token.trim().to_owned() })
     }
 
     /// Sends `body` (JSON, or nothing) to `path`, with the token. Any status is an answer.
@@ -87,19 +85,14 @@ impl AdminClient {
     /// # Errors
     /// [`AdminError::NotRunning`] when nobody listens there any more, [`AdminError::NoAnswer`], [`AdminError::NotOurs`].
     pub(crate) fn post(&self, path: &str, body: &[u8]) -> Result<Answer, AdminError> {
-        self.ask("POST", path, body)
-    }
-
-    fn ask(&self, method: &str, path: &str, body: &[u8]) -> Result<Answer, AdminError> {
-        let AdminClient { address, token } = self;
+        let AdminClient { data_dir, address, token } = self;
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\
+            "POST {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\
              Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );
         let bytes = exchange(*address, &[head.as_bytes(), body].concat()).map_err(|cause| match cause.kind() {
-            // Left behind by a gateway that was killed.
-            io::ErrorKind::ConnectionRefused => AdminError::NotRunning(PathBuf::from(address.to_string())),
+            io::ErrorKind::ConnectionRefused => AdminError::NotRunning(data_dir.clone()),
             _ => AdminError::NoAnswer { address: *address, cause },
         })?;
         parse(&bytes).ok_or(AdminError::NotOurs(*address))
@@ -160,12 +153,20 @@ mod tests {
 
     use super::*;
 
+    /// Says that a gateway with this address uses the store, for as long as the file is open.
+    fn hold(dir: &Path, address: SocketAddr) -> fs::File {
+        fs::write(dir.join(ADDRESS_FILE), format!("{address}\n")).unwrap();
+        fs::write(dir.join(TOKEN_FILE), "secret\n").unwrap();
+        let lock = fs::File::create(dir.join("lock")).unwrap();
+        lock.lock().unwrap();
+        lock
+    }
+
     /// A data directory whose gateway gives this answer, and the request that came.
     fn ask(answer: &[u8]) -> (Result<Answer, AdminError>, String) {
         let dir = tempfile::tempdir().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        fs::write(dir.path().join(ADDRESS_FILE), format!("{}\n", listener.local_addr().unwrap())).unwrap();
-        fs::write(dir.path().join(TOKEN_FILE), "secret\n").unwrap();
+        let _lock = hold(dir.path(), listener.local_addr().unwrap());
         let answer = answer.to_vec();
         let gateway = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
@@ -206,10 +207,13 @@ mod tests {
         let answer = AdminClient::find(dir.path(), None);
         assert!(matches!(answer, Err(AdminError::NotRunning(_))), "{answer:?}");
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        fs::write(dir.path().join(ADDRESS_FILE), listener.local_addr().unwrap().to_string()).unwrap();
-        fs::write(dir.path().join(TOKEN_FILE), "secret").unwrap();
+        let lock = hold(dir.path(), listener.local_addr().unwrap());
+        let client = AdminClient::find(dir.path(), None).unwrap();
+        drop(lock);
+        let answer = AdminClient::find(dir.path(), None);
+        assert!(matches!(answer, Err(AdminError::NotRunning(_))), "{answer:?}");
         drop(listener);
-        let answer = AdminClient::find(dir.path(), None).unwrap().get("/livez");
+        let answer = client.post("/drain", b"");
         assert!(matches!(answer, Err(AdminError::NotRunning(_))), "{answer:?}");
     }
 }

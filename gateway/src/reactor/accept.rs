@@ -21,13 +21,24 @@ pub(crate) struct Acceptor {
     is_stopped: bool,
     /// When to try again after none could be accepted.
     retry_at: Option<Instant>,
+    accepted: u64,
+    failures: u64,
 }
 
 impl Acceptor {
     /// One that has no listener yet. Its completions come under `index`.
     pub(crate) fn new(index: u32, budget: Arc<DescriptorBudget>) -> Acceptor {
         let tag = Tag::of(Op::Accept, index);
-        Acceptor { tag, listener: None, budget, is_armed: false, is_stopped: false, retry_at: None }
+        Acceptor {
+            tag,
+            listener: None,
+            budget,
+            is_armed: false,
+            is_stopped: false,
+            retry_at: None,
+            accepted: 0,
+            failures: 0,
+        }
     }
 
     /// Begins to take connections.
@@ -47,6 +58,16 @@ impl Acceptor {
         } else {
             self.listener = None;
         }
+    }
+
+    /// Connections taken so far.
+    pub(crate) fn accepted(&self) -> u64 {
+        self.accepted
+    }
+
+    /// Connections that could not be taken, or not be kept.
+    pub(crate) fn failures(&self) -> u64 {
+        self.failures
     }
 
     /// When [`Acceptor::on_time`] has something to do.
@@ -70,11 +91,17 @@ impl Acceptor {
     pub(crate) fn on_completion(&mut self, completion: Completion, ring: &mut Ring) -> Option<Socket> {
         self.is_armed = completion.has_more;
         let socket = match completion.accepted() {
-            Ok(descriptor) => Socket::admit(descriptor, &self.budget),
+            Ok(descriptor) => {
+                let socket = Socket::admit(descriptor, &self.budget);
+                self.accepted += u64::from(socket.is_some());
+                self.failures += u64::from(socket.is_none());
+                socket
+            }
             // The peer went away before it was accepted, or the like: it concerns that one only.
             Err(ECONNABORTED | EPROTO | EINTR | ECANCELED) => None,
             // No descriptor or no memory is left, or something that does not go away at once either.
             Err(_) => {
+                self.failures += 1;
                 self.retry_at = Some(Instant::now() + BACK_OFF);
                 None
             }

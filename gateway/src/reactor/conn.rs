@@ -123,6 +123,11 @@ impl Conn {
         }
     }
 
+    /// Bytes that wait to be sent, and what waits for the end of the handshake.
+    pub(crate) fn outbox_len(&self) -> usize {
+        self.unsent.len() + self.tls.as_ref().map_or(0, |tls| tls.sealed.len())
+    }
+
     /// Whether entries of the ring still name it.
     pub(crate) fn is_named(&self) -> bool {
         self.is_polled || self.is_write_polled
@@ -200,6 +205,16 @@ impl DescriptorBudget {
     /// For at most `count_max` connections.
     pub(crate) fn new(count_max: usize) -> Arc<DescriptorBudget> {
         Arc::new(DescriptorBudget { used: AtomicUsize::new(0), guests: AtomicUsize::new(0), count_max })
+    }
+
+    /// Connections on which nobody has logged in.
+    pub(crate) fn guest_count(&self) -> usize {
+        self.guests.load(Ordering::Relaxed)
+    }
+
+    /// How many connections there may be; `usize::MAX`: as many as there is memory for.
+    pub(crate) fn count_max(&self) -> usize {
+        self.count_max
     }
 
     /// Whether no further connection may come.

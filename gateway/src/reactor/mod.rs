@@ -16,6 +16,7 @@
 mod accept;
 mod buffers;
 mod conn;
+mod counters;
 mod net;
 mod read;
 #[expect(unsafe_code, reason = "puts entries on the ring; each block has its proof")]
@@ -38,6 +39,7 @@ use wire::WireError;
 pub(crate) use accept::listen;
 use buffers::Shared;
 pub(crate) use conn::{DescriptorBudget, Detached};
+pub(crate) use counters::NetCounters;
 pub(crate) use net::{Net, Peer};
 use ring::Ring;
 
@@ -151,6 +153,9 @@ impl Reactor {
         }
         was_busy |= write::flush(net, on);
         net.settle(on);
+        if was_busy {
+            net.counters.turn.record(u64::try_from(now.elapsed().as_micros()).unwrap_or(u64::MAX));
+        }
         Ok(was_busy || net.has_work())
     }
 

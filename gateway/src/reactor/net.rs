@@ -16,6 +16,7 @@ use super::Event;
 use super::accept::Acceptor;
 use super::buffers::{Pool, Queue};
 use super::conn::{Conn, DescriptorBudget, Detached, Socket, Stage};
+use super::counters::NetCounters;
 use super::read;
 use super::ring::{Completion, Op, Ring, Tag};
 use super::slab::Slab;
@@ -50,6 +51,7 @@ pub(crate) struct Net {
     /// Who was accepted and when, in that order; those who logged in or left are taken out when they are first.
     guests: VecDeque<(Instant, ConnId)>,
     budget: Arc<DescriptorBudget>,
+    pub(super) counters: NetCounters,
     /// Somebody is to be woken.
     pub(super) has_wakes: bool,
     /// The limit on payloads for connections that are accepted.
@@ -75,6 +77,7 @@ impl Net {
             watch: Watch::default(),
             guests: VecDeque::new(),
             budget,
+            counters: NetCounters::default(),
             has_wakes: false,
             payload_len_max,
         }
@@ -114,6 +117,7 @@ impl Net {
         let Some(conn) = self.conns.get_mut(id) else { return };
         if conn.stage == Stage::Open {
             conn.unsent.push(bytes, &mut self.pool);
+            self.counters.outbox_len += bytes.len() as u64;
             if !conn.is_blocked && !conn.is_dirty {
                 conn.is_dirty = true;
                 self.dirty.push_back(id);
@@ -217,6 +221,16 @@ impl Net {
         self.conns.get(id).is_some_and(|conn| conn.is_ending || is_over(conn))
     }
 
+    /// What was counted so far.
+    pub(crate) fn counters(&self) -> NetCounters {
+        let sum = |of: fn(&Acceptor) -> u64| self.acceptors.iter().map(of).sum();
+        NetCounters { accepted: sum(Acceptor::accepted), accept_failures: sum(Acceptor::failures), ..self.counters }
+    }
+
+    fn count_of(&mut self, conn: &Conn) -> &mut u64 {
+        if conn.tls.is_some() { &mut self.counters.tls_count } else { &mut self.counters.plain_count }
+    }
+
     /// Connections that are not over yet.
     pub(crate) fn count(&self) -> usize {
         self.conns.count()
@@ -238,8 +252,10 @@ impl Net {
             && conn.stage != Stage::Gone
         {
             conn.stage = Stage::Gone;
+            let before = conn.outbox_len();
             conn.unread.clear(&mut self.pool);
             conn.unsent.clear(&mut self.pool);
+            self.counters.note_outbox(before, conn.outbox_len());
             self.forget_polls(id);
         }
     }
@@ -349,6 +365,8 @@ impl Net {
     pub(super) fn settle(&mut self, on: &mut impl FnMut(&mut Net, Event<'_>)) {
         while let Some(id) = self.settled.pop() {
             let Some(conn) = self.conns.remove(id) else { continue };
+            self.counters.note_outbox(conn.outbox_len(), 0);
+            *self.count_of(&conn) -= 1;
             if conn.stage == Stage::Leaving {
                 let detached = Box::new(Detached {
                     socket: conn.socket,
@@ -440,6 +458,8 @@ impl Net {
     }
 
     fn insert(&mut self, conn: Conn) -> ConnId {
+        self.counters.note_outbox(0, conn.outbox_len());
+        *self.count_of(&conn) += 1;
         let id = self.conns.insert(conn);
         self.poll_readable(id);
         id

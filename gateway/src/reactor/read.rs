@@ -146,10 +146,12 @@ fn decrypt(
     on: &mut impl FnMut(&mut Net, Event<'_>),
 ) -> usize {
     let Some(conn) = net.conns.get_mut(id) else { return 0 };
+    let before = conn.outbox_len();
     let Some(tls) = &mut conn.tls else { return 0 };
     shared.plain.clear();
     tls.open(shared, len, &mut net.scratch, &mut net.pool);
     let is_over = tls.is_over();
+    net.counters.note_outbox(before, conn.outbox_len());
     if conn.left() > 0 && !conn.is_blocked && !conn.is_dirty {
         conn.is_dirty = true;
         net.dirty.push_back(id);

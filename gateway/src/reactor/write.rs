@@ -28,12 +28,13 @@ pub(super) fn flush(net: &mut Net, on: &mut impl FnMut(&mut Net, Event<'_>)) -> 
 
 fn send_once(net: &mut Net, id: ConnId, on: &mut impl FnMut(&mut Net, Event<'_>)) {
     let Some(conn) = net.conns.get_mut(id) else { return };
-    let (was_blocked, is_open) = (conn.is_blocked, conn.stage == Stage::Open);
+    let (was_blocked, is_open, before) = (conn.is_blocked, conn.stage == Stage::Open, conn.outbox_len());
     let sent = if conn.tls.is_some() {
         send_encrypted(conn, &mut net.scratch, &mut net.pool)
     } else {
         send_plain(conn, &mut net.pool)
     };
+    net.counters.note_outbox(before, conn.outbox_len());
     let Ok(sent) = sent else { return close(net, id, on) };
     let left = conn.left();
     conn.is_blocked = left > 0;
