@@ -99,8 +99,11 @@ impl FileError {
     }
 }
 
+/// What stands in a PEM file.
+type Sections = Vec<(SectionKind, Zeroizing<Vec<u8>>)>;
+
 /// The sections of a PEM file, and its mode.
-fn read_pem(path: &Path) -> Result<(Vec<(SectionKind, Zeroizing<Vec<u8>>)>, u32), FileError> {
+fn read_pem(path: &Path) -> Result<(Sections, u32), FileError> {
     let refuse = |message: &str| Err(FileError::Content(message.to_owned()));
     // Before it is opened: to open a pipe waits for whoever writes to it.
     let metadata = fs::metadata(path).map_err(FileError::Io)?;
