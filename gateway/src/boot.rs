@@ -1,6 +1,7 @@
 //! The composition root: opens what the gateway needs, in the order in which a mistake is cheapest to find; starts the shards;
 //! takes it all down again.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -47,12 +48,8 @@ pub(crate) fn serve(config: Config, load: &dyn Fn() -> Result<Config, Error>) ->
     let (sender, reports) = unbounded();
     signals::watch(sender.clone()).map_err(Error::system("watch for signals"))?;
     let mesh = Mesh::new(shard_count);
-    let setup = accounts::Setup {
-        login: &config.login,
-        key: store.identity().key,
-        shard_count,
-        mesh: Arc::clone(&mesh),
-    };
+    let setup =
+        accounts::Setup { login: &config.login, key: store.identity().key, shard_count, mesh: Arc::clone(&mesh) };
     let (accounts, accounts_thread) = Accounts::start(account_store, setup)?;
     let admin = Admin::start(
         &config.admin,
@@ -62,6 +59,7 @@ pub(crate) fn serve(config: Config, load: &dyn Fn() -> Result<Config, Error>) ->
             shard_count,
             budget: Arc::clone(&budget),
             reports: sender.clone(),
+            accounts: accounts.clone(),
             certificate_expiry_s: keeper.expiry_s(),
         },
     )?;
@@ -179,14 +177,18 @@ impl<'a> Shards<'a> {
         }
         self.set_stage(Stage::Draining);
         self.tell_all(|| Letter::Drain);
-        let drain_deadline = self.live.config().drain.deadline;
-        if let Waited::TimeOut(missing) = self.wait(&Report::Drained, Some(drain_deadline))? {
-            return Err(Error::DrainTimeout(missing));
+        let limit = self.live.config().drain.deadline;
+        let deadline = Instant::now() + limit;
+        if matches!(self.wait(&Report::Drained, Some(limit))?, Waited::TimeOut(_))
+            && let Some(left) = self.what_is_left()
+        {
+            return Err(Error::DrainTimeout(left));
         }
         // Only now: until the last one has drained, it may need an answer from the others.
         self.tell_all(|| Letter::Stop);
         // Those who do not take their last bytes are cut off by the reactor, which is what this waits for at most.
-        if let Waited::TimeOut(missing) = self.wait(&Report::Ended, Some(END_TIMEOUT))? {
+        let left = END_TIMEOUT.min(deadline.saturating_duration_since(Instant::now()));
+        if let Waited::TimeOut(missing) = self.wait(&Report::Ended, Some(left))? {
             warn!(missing, "drained, but so many shards do not end: ending without them, nothing is lost by it");
             return Ok(());
         }
@@ -196,6 +198,29 @@ impl<'a> Shards<'a> {
             }
         }
         Ok(())
+    }
+
+    /// What the drain waits for, shard by shard; `None` when it has ended after all.
+    fn what_is_left(&self) -> Option<String> {
+        self.tell_all(|| Letter::TellLeft);
+        let deadline = Instant::now() + ANSWER_TIME_MAX;
+        let mut left: BTreeMap<u16, String> = (0..).zip(&self.threads).map(|(shard, _)| (shard, NO_ANSWER.into())).collect();
+        let mut missing = left.len();
+        while missing > 0 {
+            match self.reports.recv_deadline(deadline) {
+                Ok(Report::Left(shard, of_shard)) => {
+                    missing -= 1;
+                    match of_shard {
+                        Some(of_shard) => left.insert(shard, of_shard.to_string()),
+                        None => left.remove(&shard),
+                    };
+                }
+                Ok(_) => {}
+                Err(_) => break,
+            }
+        }
+        let text: Vec<String> = left.iter().map(|(shard, left)| format!("shard {shard}: {left}")).collect();
+        (!text.is_empty()).then(|| text.join("; "))
     }
 
     /// Waits until every shard has sent this report, a signal comes (while there is no time limit: later the drain is under way
@@ -287,6 +312,10 @@ fn descriptor_budget(shard_count: u16) -> Result<Arc<DescriptorBudget>, Error> {
 
 /// How long an address in use is tried again: what the kernel takes to clear away a gateway that was killed under load, and more.
 const LISTEN_PATIENCE: Duration = Duration::from_secs(3);
+/// How long a shard that has not drained in time may take to say what it waits for.
+const ANSWER_TIME_MAX: Duration = Duration::from_millis(250);
+/// Of a shard that does not say it.
+const NO_ANSWER: &str = "it does not answer";
 /// Longer than a closing connection lingers.
 const END_TIMEOUT: Duration = Duration::from_secs(3);
 /// Descriptors of a shard: 12 files that stay open, 8 that are being read, some that are written, made or closed at the moment;

@@ -26,6 +26,7 @@ use tokio::sync::watch;
 use self::metrics::Whole;
 use self::shards::Shards;
 use self::token::Token;
+use crate::accounts::Accounts;
 use crate::config::AdminConfig;
 use crate::error::Error;
 use crate::mesh::Mesh;
@@ -69,6 +70,8 @@ pub(crate) struct Setup {
     pub(crate) budget: Arc<DescriptorBudget>,
     /// To the main thread.
     pub(crate) reports: Sender<Report>,
+    /// Who has an account.
+    pub(crate) accounts: Accounts,
     /// When the certificate expires, in seconds since 1970; 0 without one.
     pub(crate) certificate_expiry_s: Arc<AtomicU64>,
 }

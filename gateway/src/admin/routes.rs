@@ -14,7 +14,11 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
+use serde::Serialize;
+use tokio::sync::oneshot;
+
 use super::{Gateway, health, metrics, text};
+use crate::accounts::command::CommandError;
 
 /// Everything there is.
 pub(super) fn router(gateway: Arc<Gateway>) -> Router {
@@ -24,6 +28,7 @@ pub(super) fn router(gateway: Arc<Gateway>) -> Router {
         .route("/livez", get(live))
         .route("/readyz", get(ready))
         .route("/drain", post(drain))
+        .route("/accounts", post(accounts))
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_LEN_MAX))
@@ -36,7 +41,9 @@ async fn index() -> &'static str {
      GET  /metrics         numbers, for Prometheus\n\
      GET  /livez           200 while every shard answers; else names those that do not\n\
      GET  /readyz          200 while clients can log in and send; ?verbose lists what that needs\n\
-     POST /drain           ends the gateway as SIGTERM does; needs Authorization: Bearer TOKEN\n"
+     POST /drain           ends the gateway as SIGTERM does\n\
+     POST /accounts        a command about accounts, in JSON; `shardwire users` speaks it\n\n\
+     POST needs Authorization: Bearer TOKEN; the token is in the data directory.\n"
 }
 
 async fn scrape(State(gateway): State<Arc<Gateway>>) -> Response {
@@ -77,6 +84,41 @@ async fn drain(State(gateway): State<Arc<Gateway>>, headers: HeaderMap, _: Bytes
     }
     gateway.drain();
     (StatusCode::ACCEPTED, "draining\n").into_response()
+}
+
+async fn accounts(State(gateway): State<Arc<Gateway>>, headers: HeaderMap, body: Bytes) -> Response {
+    if let Err(reason) = authorize(&gateway, &headers) {
+        return unauthorized(reason);
+    }
+    let command = match serde_json::from_slice(&body) {
+        Ok(command) => command,
+        Err(error) => return (StatusCode::BAD_REQUEST, format!("not a command: {error}\n")).into_response(),
+    };
+    let (reply, answer) = oneshot::channel();
+    gateway.setup.accounts.ask(command, move |result| {
+        // Who has stopped waiting is not there any more.
+        let _ = reply.send(result);
+    });
+    match answer.await {
+        Ok(Ok(answer)) => json(StatusCode::OK, &answer),
+        Ok(Err(error)) => json(status_of(&error), &error),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the gateway is ending\n").into_response(),
+    }
+}
+
+fn json(status: StatusCode, value: &impl Serialize) -> Response {
+    let body = serde_json::to_vec(value).expect("names, numbers and words are JSON");
+    (status, [(CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+fn status_of(error: &CommandError) -> StatusCode {
+    match error {
+        CommandError::NoSuchAccount => StatusCode::NOT_FOUND,
+        CommandError::NameTaken | CommandError::StillPurging => StatusCode::CONFLICT,
+        CommandError::BadPassword => StatusCode::UNPROCESSABLE_ENTITY,
+        CommandError::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        CommandError::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    }
 }
 
 async fn not_found(uri: Uri) -> Response {
