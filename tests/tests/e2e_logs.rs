@@ -49,7 +49,8 @@ fn a_log_that_nobody_reads_stops_nobody_and_tells_what_it_lost() {
 #[test]
 fn a_gateway_whose_log_nobody_reads_ends_in_order() {
     let (_reader, writer) = full_pipe();
-    let mut process = Process::start_with_stderr(Setup::new().command(), writer.into());
+    let setup = Setup::new();
+    let mut process = Process::start_with_stderr(setup.command(), writer.into());
     process.line(LIMIT).expect("it serves");
     process.signal(Signal::TERM);
     assert!(process.wait(LIMIT).success());
