@@ -65,6 +65,7 @@ pub(crate) fn read_hello(payload: &[u8]) -> Result<Hello<'_>, WireError> {
     if client_name.len() > CLIENT_TEXT_LEN_MAX || client_version.len() > CLIENT_TEXT_LEN_MAX {
         return Err(out_of_range(FRAME_TYPE, "client_name and client_version have at most 64 bytes"));
     }
+    let store = store(FRAME_TYPE, table.store().map(|bytes| bytes.bytes()))?;
     Ok(Hello {
         version_min: table.version_min(),
         version_max: table.version_max(),
@@ -79,7 +80,16 @@ pub(crate) fn read_hello(payload: &[u8]) -> Result<Hello<'_>, WireError> {
         credit: credit(FRAME_TYPE, table.credit_entries(), table.credit_bytes())?,
         client_name,
         client_version,
+        store,
     })
+}
+
+fn store(frame_type: u8, name: Option<&[u8]>) -> Result<&[u8], WireError> {
+    let name = name.unwrap_or_default();
+    if !name.is_empty() && name.len() != STORE_LEN {
+        return Err(out_of_range(frame_type, "store has 16 bytes, or none"));
+    }
+    Ok(name)
 }
 
 /// Empty counts as absent: some languages' builders write empty strings.
@@ -110,10 +120,7 @@ pub(crate) fn read_welcome(payload: &[u8]) -> Result<Welcome<'_>, WireError> {
     if table.in_flight_max() == 0 || u64::from(table.in_flight_max()) > IN_FLIGHT_MAX {
         return Err(out_of_range(FRAME_TYPE, "in_flight_max is 1 to 64"));
     }
-    let store = table.store().map(|bytes| bytes.bytes()).unwrap_or_default();
-    if !store.is_empty() && store.len() != STORE_LEN {
-        return Err(out_of_range(FRAME_TYPE, "store has 16 bytes, or none"));
-    }
+    let store = store(FRAME_TYPE, table.store().map(|bytes| bytes.bytes()))?;
     Ok(Welcome {
         version: table.version(),
         features: table.features(),
@@ -208,6 +215,7 @@ pub(crate) fn write_hello(hello: &Hello<'_>, out: &mut Vec<u8>) {
         Credential::Password(password) => args.password = Some(builder.create_string(password)),
         Credential::Ticket(ticket) => args.ticket = Some(builder.create_vector(ticket)),
     }
+    args.store = (!hello.store.is_empty()).then(|| builder.create_vector(hello.store));
     let table = HelloTable::create(&mut builder, &args);
     builder.finish_minimal(table);
     out.extend_from_slice(builder.finished_data());

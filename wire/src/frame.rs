@@ -309,6 +309,9 @@ pub struct Hello<'a> {
     pub client_name: &'a str,
     /// And its version.
     pub client_version: &'a str,
+    /// The store that an earlier WELCOME named, to which `last_id` belongs; empty when none did. A gateway with another store does
+    /// not count `last_id`.
+    pub store: &'a [u8],
 }
 
 /// WELCOME.

@@ -2150,6 +2150,7 @@ pub mod shardwire {
         pub const VT_CREDIT_BYTES: ::flatbuffers::VOffsetT = 30;
         pub const VT_CLIENT_NAME: ::flatbuffers::VOffsetT = 32;
         pub const VT_CLIENT_VERSION: ::flatbuffers::VOffsetT = 34;
+        pub const VT_STORE: ::flatbuffers::VOffsetT = 36;
 
         #[inline]
         pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -2166,6 +2167,9 @@ pub mod shardwire {
             builder.add_lowest_unresolved(args.lowest_unresolved);
             builder.add_incarnation(args.incarnation);
             builder.add_features(args.features);
+            if let Some(x) = args.store {
+                builder.add_store(x);
+            }
             if let Some(x) = args.client_version {
                 builder.add_client_version(x);
             }
@@ -2309,6 +2313,16 @@ pub mod shardwire {
             // which contains a valid value in this slot
             unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(HelloTable::VT_CLIENT_VERSION, None) }
         }
+        #[inline]
+        pub fn store(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
+            // Safety:
+            // Created from valid Table for this object
+            // which contains a valid value in this slot
+            unsafe {
+                self._tab
+                    .get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(HelloTable::VT_STORE, None)
+            }
+        }
     }
 
     impl ::flatbuffers::Verifiable for HelloTable<'_> {
@@ -2335,6 +2349,11 @@ pub mod shardwire {
                 .visit_field::<u32>("credit_bytes", Self::VT_CREDIT_BYTES, false)?
                 .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("client_name", Self::VT_CLIENT_NAME, false)?
                 .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("client_version", Self::VT_CLIENT_VERSION, false)?
+                .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>(
+                    "store",
+                    Self::VT_STORE,
+                    false,
+                )?
                 .finish();
             Ok(())
         }
@@ -2356,6 +2375,7 @@ pub mod shardwire {
         pub credit_bytes: u32,
         pub client_name: Option<::flatbuffers::WIPOffset<&'a str>>,
         pub client_version: Option<::flatbuffers::WIPOffset<&'a str>>,
+        pub store: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
     }
     impl<'a> Default for HelloTableArgs<'a> {
         #[inline]
@@ -2377,6 +2397,7 @@ pub mod shardwire {
                 credit_bytes: 0,
                 client_name: None,
                 client_version: None,
+                store: None,
             }
         }
     }
@@ -2451,6 +2472,10 @@ pub mod shardwire {
             self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(HelloTable::VT_CLIENT_VERSION, client_version);
         }
         #[inline]
+        pub fn add_store(&mut self, store: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u8>>) {
+            self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(HelloTable::VT_STORE, store);
+        }
+        #[inline]
         pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> HelloTableBuilder<'a, 'b, A> {
             let start = _fbb.start_table();
             HelloTableBuilder { fbb_: _fbb, start_: start }
@@ -2481,6 +2506,7 @@ pub mod shardwire {
             ds.field("credit_bytes", &self.credit_bytes());
             ds.field("client_name", &self.client_name());
             ds.field("client_version", &self.client_version());
+            ds.field("store", &self.store());
             ds.finish()
         }
     }

@@ -46,13 +46,15 @@ impl Shard {
             frame::Credential::Password(password) => Credential::Password(password.into()),
             frame::Credential::Ticket(ticket) => Credential::Ticket(ticket.into()),
         };
+        let is_of_other_store = !hello.store.is_empty() && hello.store != self.config.store.0;
         let login = Box::new(Login {
             user: hello.user.into(),
             device: hello.device.into(),
             incarnation: hello.incarnation,
             lowest_unresolved: lowest,
             highest_sent: highest,
-            last_id: hello.last_id,
+            // Of another store it says nothing about this one, and could hide what waits here.
+            last_id: if is_of_other_store { Id::NONE } else { hello.last_id },
             credit: hello.credit,
             version: VERSION,
             features: 0,

@@ -7,6 +7,7 @@ use wire::frame::{Ping, Send, SendFlags};
 use wire::limits::{CLIENT_PAYLOAD_LEN_MAX, NAME_LEN_MAX, PAYLOAD_LEN_MAX};
 use wire::{Code, Counter, Cut, Deframer, DeviceNo, Frame, Id, Mid, Name, WireError};
 
+use crate::account::Registration;
 use crate::backoff::Random;
 use crate::config::{Config, Credential};
 use crate::error::{SendError, StoreError};
@@ -32,8 +33,10 @@ pub struct Client<S> {
     pub(crate) failure_count: u32,
     /// What LOGOUT shall say, as long as it is wished and not answered.
     pub(crate) logout: Option<bool>,
-    /// From the last WELCOME, for the next HELLO.
-    pub(crate) ticket: Option<Box<[u8]>>,
+    /// The account to be made before the next HELLO.
+    pub(crate) registration: Option<Box<Registration>>,
+    /// The number of the last request about the account.
+    pub(crate) last_request: u32,
     /// The longest payload the gateway takes, as far as known.
     pub(crate) payload_len_max: usize,
     pub(crate) deframer: Deframer,
@@ -73,7 +76,8 @@ impl<S: Store> Client<S> {
             phase: Phase::Waiting { at_us: 0 },
             failure_count: 0,
             logout: None,
-            ticket: None,
+            registration: None,
+            last_request: 0,
             payload_len_max: CLIENT_PAYLOAD_LEN_MAX,
             deframer: Deframer::new(PAYLOAD_LEN_MAX),
             transmit: Vec::new(),
@@ -110,8 +114,8 @@ impl<S: Store> Client<S> {
     pub fn on_connected(&mut self, now_us: u64) {
         self.now_us = now_us;
         match self.phase {
-            Phase::Waiting { .. } | Phase::Connecting => self.greet(),
-            Phase::Greeting { .. } | Phase::Welcomed(_) => {}
+            Phase::Waiting { .. } | Phase::Connecting => self.begin(),
+            Phase::Registering { .. } | Phase::Greeting { .. } | Phase::Welcomed(_) => {}
             Phase::Ended | Phase::Failed => self.events.push_back(Event::Disconnect { code: None }),
         }
     }
@@ -163,7 +167,7 @@ impl<S: Store> Client<S> {
         self.now_us = now_us;
         self.confirm_if_due();
         let is_over = match &mut self.phase {
-            Phase::Greeting { deadline_us } => now_us >= *deadline_us,
+            Phase::Registering { deadline_us } | Phase::Greeting { deadline_us } => now_us >= *deadline_us,
             Phase::Welcomed(session) => {
                 if session.heartbeat.ping_at() <= now_us {
                     session.heartbeat.on_pinged(now_us);
@@ -181,7 +185,7 @@ impl<S: Store> Client<S> {
     /// When [`Client::on_tick`] is due; it may be in the past. [`Client::connect_at`] is apart.
     pub fn next_deadline(&self) -> Option<u64> {
         match &self.phase {
-            Phase::Greeting { deadline_us } => Some(*deadline_us),
+            Phase::Registering { deadline_us } | Phase::Greeting { deadline_us } => Some(*deadline_us),
             Phase::Welcomed(session) => [
                 Some(session.heartbeat.ping_at()),
                 self.session_deadline(),
@@ -266,10 +270,12 @@ impl<S: Store> Client<S> {
         }
     }
 
-    /// From the next HELLO on. A resume ticket of the gateway is forgotten.
+    /// From the next HELLO on. The resume ticket in the store is forgotten.
     pub fn set_credential(&mut self, credential: Credential) {
         self.config.credential = credential;
-        self.ticket = None;
+        if !matches!(self.phase, Phase::Failed) {
+            self.forget_ticket();
+        }
     }
 
     /// Bytes for the transport; the caller takes what it wrote off the front. They belong to the current connection: after
@@ -359,7 +365,8 @@ impl<S: Store> Client<S> {
 
     fn on_frame(&mut self, frame: &Frame<'_>) {
         match (frame, self.is_welcomed()) {
-            (Frame::Welcome(welcome), false) => self.on_welcome(welcome),
+            (Frame::Welcome(welcome), false) if self.is_greeting() => self.on_welcome(welcome),
+            (Frame::AccountDone(done), _) => self.on_account_done(done),
             (Frame::Error(error), _) => self.events.push_back(Event::Error {
                 code: error.code,
                 frame_type: error.frame_type,
@@ -418,7 +425,12 @@ impl<S: Store> Client<S> {
 
     /// Whether there is a connection.
     pub(crate) fn is_open(&self) -> bool {
-        matches!(self.phase, Phase::Greeting { .. } | Phase::Welcomed(_))
+        matches!(self.phase, Phase::Registering { .. } | Phase::Greeting { .. } | Phase::Welcomed(_))
+    }
+
+    /// Whether HELLO is on its way.
+    fn is_greeting(&self) -> bool {
+        matches!(self.phase, Phase::Greeting { .. })
     }
 
     /// Puts a frame into the transmit buffer, behind the DELIVER_ACK that waits.

@@ -12,7 +12,7 @@ pub struct Config {
     pub user: NameBuf,
     /// Which device of the user. Two clients of one device replace each other.
     pub device: DeviceBuf,
-    /// Proof of who the user is.
+    /// Proof of who the user is. A ticket that the store keeps from an earlier session is tried first.
     pub credential: Credential,
     /// What the gateway may deliver before it hears DELIVER_ACK.
     pub credit: Credit,
@@ -71,15 +71,19 @@ pub enum Credential {
     Password(Box<str>),
     /// From an earlier WELCOME.
     Ticket(Box<[u8]>),
+    /// None: only the ticket in the store. Without one, or when the gateway refuses it, [`Event::Ended`](crate::Event::Ended) says so
+    /// and the application asks for a password or a token.
+    None,
 }
 
 impl Credential {
-    /// The credential as HELLO carries it.
-    pub(crate) fn as_wire(&self) -> wire::frame::Credential<'_> {
+    /// The credential as HELLO carries it, if there is one.
+    pub(crate) fn as_wire(&self) -> Option<wire::frame::Credential<'_>> {
         match self {
-            Credential::Token(token) => wire::frame::Credential::Token(token),
-            Credential::Password(password) => wire::frame::Credential::Password(password),
-            Credential::Ticket(ticket) => wire::frame::Credential::Ticket(ticket),
+            Credential::Token(token) => Some(wire::frame::Credential::Token(token)),
+            Credential::Password(password) => Some(wire::frame::Credential::Password(password)),
+            Credential::Ticket(ticket) => Some(wire::frame::Credential::Ticket(ticket)),
+            Credential::None => None,
         }
     }
 }
@@ -90,6 +94,7 @@ impl fmt::Debug for Credential {
             Credential::Token(_) => "Token(..)",
             Credential::Password(_) => "Password(..)",
             Credential::Ticket(_) => "Ticket(..)",
+            Credential::None => "None",
         })
     }
 }

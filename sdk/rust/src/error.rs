@@ -28,6 +28,30 @@ pub enum SendError {
     Store(#[from] StoreError),
 }
 
+/// Why nothing was asked for about the account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AccountError {
+    /// The password is changed, and the account deleted, in a session; there is none.
+    #[error("not connected")]
+    NotWelcomed,
+    /// An account is made before login, and there is a session or a login under way.
+    #[error("logged in already")]
+    LoggedIn,
+    /// The answer to an earlier one is still to come.
+    #[error("another request about the account is under way")]
+    Pending,
+    /// No gateway takes such a password.
+    #[error("a password has {min} to {max} bytes, this one has {len}")]
+    BadPassword {
+        /// Bytes it has.
+        len: usize,
+        /// The least it may have.
+        min: usize,
+        /// The most it may have.
+        max: usize,
+    },
+}
+
 /// Why a store failed. The client stops then: what it cannot commit it must not acknowledge.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {

@@ -83,6 +83,21 @@ pub enum Event {
         /// Why: a number of [`wire::Code`].
         code: u16,
     },
+    /// What was asked for about the account is done and durable. After [`Client::register`](crate::Client::register) the client logs
+    /// in; after a change of the password it uses the new one; after a deletion [`Event::Ended`] follows.
+    AccountDone {
+        /// As [`Client::register`](crate::Client::register) and its like numbered it.
+        request: u32,
+    },
+    /// What was asked for about the account is not done, and nothing was changed.
+    AccountFailed {
+        /// As [`Client::register`](crate::Client::register) and its like numbered it.
+        request: u32,
+        /// Why: a number of [`wire::Code`]. None: the connection ended before the answer, so it may have been done.
+        code: Option<u16>,
+        /// There is no use in trying again before so many milliseconds are over; 0 when that does not matter.
+        retry_ms: u32,
+    },
     /// The store failed. Nothing after it was acknowledged, and the client does nothing more: make a new one on a store that works.
     StoreFailed(Box<StoreError>),
 }

@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod account;
 pub mod adapter;
 mod backoff;
 mod client;
@@ -31,6 +32,6 @@ pub use client::Client;
 pub use client::Fault;
 pub use config::{Backoff, Config, Credential};
 pub use endpoint::Endpoint;
-pub use error::{SendError, StoreError};
+pub use error::{AccountError, SendError, StoreError};
 pub use event::{Event, Received, Welcomed};
 pub use store::{Change, FileStore, MemoryStore, NoStore, State, Store};

@@ -7,6 +7,7 @@ use wire::{Code, Counter, Deframer, Frame, Incarnation};
 
 use crate::backoff;
 use crate::client::Client;
+use crate::config::Credential;
 use crate::error::StoreError;
 use crate::event::{Event, Welcomed};
 use crate::session::{Phase, Session};
@@ -26,14 +27,25 @@ pub(crate) enum Next {
 }
 
 impl<S: Store> Client<S> {
-    /// Puts HELLO into the transmit buffer of a new connection.
-    pub(crate) fn greet(&mut self) {
+    /// A new connection: what comes first on it.
+    pub(crate) fn begin(&mut self) {
         self.transmit.clear();
-        self.phase = Phase::Greeting { deadline_us: self.now_us + ANSWER_TIMEOUT_US };
-        let credential = match &self.ticket {
-            Some(ticket) => wire::frame::Credential::Ticket(ticket),
-            None => self.config.credential.as_wire(),
+        if self.registration.as_ref().is_some_and(|registration| !registration.is_assumed) {
+            self.ask_for_account();
+        } else {
+            self.greet();
+        }
+    }
+
+    /// Puts HELLO into the transmit buffer.
+    pub(crate) fn greet(&mut self) {
+        let ticket = self.ledger.ticket.as_ref();
+        let credential = match (ticket, self.config.credential.as_wire()) {
+            (Some(ticket), _) => wire::frame::Credential::Ticket(&ticket.0),
+            (None, Some(credential)) => credential,
+            (None, None) => return self.close(None, Next::End { code: Code::OneCredential.number() }),
         };
+        self.phase = Phase::Greeting { deadline_us: self.now_us + ANSWER_TIMEOUT_US };
         let hello = Hello {
             version_min: VERSION,
             version_max: VERSION,
@@ -48,6 +60,7 @@ impl<S: Store> Client<S> {
             credit: self.config.credit,
             client_name: cut_text(&self.config.client_name),
             client_version: cut_text(&self.config.client_version),
+            store: self.ledger.store.as_ref().map_or(&[], |store| store),
         };
         wire::encode(&Frame::Hello(hello), &mut self.transmit);
     }
@@ -55,6 +68,9 @@ impl<S: Store> Client<S> {
     pub(crate) fn on_welcome(&mut self, welcome: &Welcome<'_>) {
         if welcome.version != VERSION {
             return self.close(Some(Code::Version), Next::BackOff);
+        }
+        if !self.keep_store(welcome) || !self.keep_ticket(welcome.ticket) {
+            return;
         }
         if self.ledger.device_no != Some(welcome.device_no)
             && !self.commit_or_fail(&Change::DeviceNo(welcome.device_no))
@@ -67,7 +83,6 @@ impl<S: Store> Client<S> {
             return;
         }
         self.failure_count = 0;
-        self.ticket = (!welcome.ticket.is_empty()).then(|| welcome.ticket.into());
         self.payload_len_max = welcome.payload_len_max as usize;
         let offered = Counter(self.ledger.lowest_unresolved().0.saturating_sub(1));
         self.phase = Phase::Welcomed(Session::new(self.now_us, welcome, offered));
@@ -80,8 +95,30 @@ impl<S: Store> Client<S> {
             stored_is_synced: welcome.stored_is_synced,
             server_time_us: welcome.server_time_us,
         }));
+        self.on_registered();
         self.pump();
         self.send_logout();
+    }
+
+    /// Another store than the last time: what was received under that one is forgotten. False: the store of this client failed.
+    fn keep_store(&mut self, welcome: &Welcome<'_>) -> bool {
+        match welcome.store.try_into() {
+            Ok(store) if self.ledger.store != Some(store) => self.commit_or_fail(&Change::Store(store)),
+            _ => true,
+        }
+    }
+
+    /// The ticket for the next HELLO; empty is none. False: the store of this client failed.
+    pub(crate) fn keep_ticket(&mut self, ticket: &[u8]) -> bool {
+        if self.ledger.ticket.as_ref().map_or(&[][..], |kept| &kept.0) == ticket {
+            return true;
+        }
+        self.commit_or_fail(&Change::Ticket(Some(ticket).filter(|ticket| !ticket.is_empty())))
+    }
+
+    /// No ticket any more. False: the store of this client failed.
+    pub(crate) fn forget_ticket(&mut self) -> bool {
+        self.keep_ticket(&[])
     }
 
     /// Sends LOGOUT if it is wished and there is a session.
@@ -95,21 +132,31 @@ impl<S: Store> Client<S> {
 
     pub(crate) fn on_goaway(&mut self, goaway: &GoAway<'_>) {
         let code = Code::from_number(goaway.code);
+        if self.is_registration_refused(code) {
+            return;
+        }
         let is_forgotten = code == Some(Code::LoggedOut) && self.logout == Some(true);
         if (is_forgotten || code == Some(Code::NewIncarnation)) && !self.renew() {
             return;
         }
+        let had_ticket = self.ledger.ticket.is_some();
+        if is_end_of_ticket(code) && !self.forget_ticket() {
+            return;
+        }
         let next = match code.map(Code::retry) {
-            // A ticket that is not taken is no verdict about the credential.
-            Some(Retry::Never) if is_about_credential(code) && self.ticket.is_some() => Next::BackOff,
+            // A ticket that is not taken, or a session that another login made void, is no verdict about the credential.
+            Some(Retry::Never)
+                if is_about_credential(code)
+                    && (had_ticket || self.is_welcomed() && code == Some(Code::CredentialExpired))
+                    && self.config.credential != Credential::None =>
+            {
+                Next::BackOff
+            }
             Some(Retry::Never) => Next::End { code: goaway.code },
             Some(Retry::Now) => Next::BackOff,
             // A code of a later version: its slot tells what it is.
             Some(Retry::Slot) | None => self.slot(goaway),
         };
-        if !self.is_welcomed() {
-            self.ticket = None;
-        }
         self.events.push_back(Event::Disconnect { code: Some(goaway.code) });
         self.leave(next);
     }
@@ -127,7 +174,7 @@ impl<S: Store> Client<S> {
     }
 
     /// [`Client::take_incarnation`], or stops for good. False: stopped.
-    fn renew(&mut self) -> bool {
+    pub(crate) fn renew(&mut self) -> bool {
         let result = self.take_incarnation();
         if let Err(error) = result {
             self.fail(error);
@@ -145,6 +192,7 @@ impl<S: Store> Client<S> {
 
     /// The connection is over; what comes next.
     pub(crate) fn leave(&mut self, next: Next) {
+        self.on_account_unheard();
         self.transmit = Vec::new();
         self.deframer = Deframer::new(wire::limits::PAYLOAD_LEN_MAX);
         self.phase = match next {
@@ -156,6 +204,7 @@ impl<S: Store> Client<S> {
             Next::At { us } => Phase::Waiting { at_us: us },
             Next::End { code } => {
                 self.logout = None;
+                self.on_account_over(code);
                 self.events.push_back(Event::Ended { code });
                 Phase::Ended
             }
@@ -176,7 +225,12 @@ impl<S: Store> Client<S> {
 
 /// How long HELLO and LOGOUT may stay unanswered, in microseconds.
 #[expect(clippy::cast_possible_truncation, reason = "ten seconds")]
-const ANSWER_TIMEOUT_US: u64 = HELLO_TIMEOUT.as_micros() as u64;
+pub(crate) const ANSWER_TIMEOUT_US: u64 = HELLO_TIMEOUT.as_micros() as u64;
+
+/// Whether the ticket is of no use any more.
+fn is_end_of_ticket(code: Option<Code>) -> bool {
+    is_about_credential(code) || matches!(code, Some(Code::LoggedOut | Code::Revoked))
+}
 
 fn is_about_credential(code: Option<Code>) -> bool {
     matches!(code, Some(Code::BadCredential | Code::CredentialExpired | Code::CredentialUnsupported))

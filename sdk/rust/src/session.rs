@@ -1,5 +1,7 @@
 //! Where a client stands, and what it keeps as long as one connection lives.
 
+use std::fmt;
+
 use wire::frame::{Credit, Welcome};
 use wire::limits::IN_FLIGHT_MAX;
 use wire::{Counter, Id};
@@ -14,6 +16,10 @@ pub(crate) enum Phase {
         at_us: u64,
     },
     Connecting,
+    /// ACCOUNT is on its way, and HELLO follows.
+    Registering {
+        deadline_us: u64,
+    },
     /// HELLO is on its way.
     Greeting {
         deadline_us: u64,
@@ -36,6 +42,31 @@ pub(crate) struct Session {
     pub(crate) confirm: Confirm,
     /// LOGOUT is on its way.
     pub(crate) logout_deadline_us: Option<u64>,
+    /// ACCOUNT is on its way.
+    pub(crate) account: Option<Box<Wish>>,
+}
+
+/// What was asked for about the account in a session.
+#[derive(Debug)]
+pub(crate) struct Wish {
+    pub(crate) request: u32,
+    pub(crate) kind: WishKind,
+}
+
+/// What of it.
+pub(crate) enum WishKind {
+    /// The new password.
+    ChangePassword(Box<str>),
+    Delete,
+}
+
+impl fmt::Debug for WishKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            WishKind::ChangePassword(_) => "ChangePassword(..)",
+            WishKind::Delete => "Delete",
+        })
+    }
 }
 
 impl Session {
@@ -47,6 +78,7 @@ impl Session {
             offered,
             confirm: Confirm::default(),
             logout_deadline_us: None,
+            account: None,
         }
     }
 }

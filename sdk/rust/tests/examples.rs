@@ -163,5 +163,6 @@ fn hello(user: &'static str) -> wire::frame::Hello<'static> {
         credit: wire::frame::Credit { entries: 8, bytes: 4096 },
         client_name: "test",
         client_version: "0",
+        store: &[],
     }
 }

@@ -117,6 +117,10 @@ fn every_change(path: &Path) -> Vec<(u64, State)> {
         Change::Read,
         queued(3, b"third"),
         Change::LastId(Id(30)),
+        Change::Store([3; 16]),
+        Change::Ticket(Some(b"first")),
+        Change::Ticket(None),
+        Change::Ticket(Some(b"second")),
     ];
     let mut store = open(path);
     let mut steps = vec![(store.file_len(), store.load().unwrap())];

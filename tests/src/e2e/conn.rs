@@ -90,6 +90,7 @@ impl HelloSpec {
             credit: self.credit,
             client_name: "e2e",
             client_version: "1",
+            store: &[],
         }))
     }
 }

@@ -80,6 +80,7 @@ fn hello_fields(hello: &Hello<'_>) -> Value {
         "highest_sent": wide(hello.highest_sent.0), "last_id": wide(hello.last_id.0),
         "credit_entries": hello.credit.entries, "credit_bytes": hello.credit.bytes,
         "client_name": hello.client_name, "client_version": hello.client_version,
+        "store": hex(hello.store),
     })
 }
 

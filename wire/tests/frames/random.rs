@@ -137,6 +137,7 @@ fn with_any_control(random: &mut Random, parts: &Parts, check: &dyn Fn(&Frame<'_
         lowest_unresolved: Counter(highest_sent.0 + 1 - in_flight),
         highest_sent,
         last_id: Id(b),
+        store: if b % 2 == 0 { &[] } else { &[8; 16] },
         ..samples::hello()
     }));
     check(&Frame::Welcome(Welcome {

@@ -17,6 +17,7 @@ pub(crate) struct Sample {
 
 pub(crate) const NAME_64: &str = "a-name-of-64-bytes.0123456789.ABCDEFGHIJKLMNOPQRSTUVWXYZ@x+y:z=_";
 pub(crate) const GROUP_64: &str = "#group-of-64-bytes.0123456789.ABCDEFGHIJKLMNOPQRSTUVWXYZ@x+y:z=_";
+const STORE: [u8; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 const PASSWORD_1024: &str = {
     const BYTES: [u8; 1024] = [b'p'; 1024];
     match std::str::from_utf8(&BYTES) {
@@ -53,6 +54,7 @@ pub(crate) fn hello() -> Hello<'static> {
         credit: Credit { entries: 256, bytes: 1 << 20 },
         client_name: "example",
         client_version: "1.0.0",
+        store: b"",
     }
 }
 
@@ -282,7 +284,7 @@ fn hellos() -> Vec<Sample> {
         sample("hello", "A new client, with a token.", Frame::Hello(hello())),
         sample(
             "hello-back",
-            "A client that was here before: a ticket, three unresolved messages, names of the greatest length.",
+            "A client that was here before: a ticket, three unresolved messages, the store that the last id belongs to, names of the greatest length.",
             Frame::Hello(Hello {
                 version_max: 3,
                 features: 1 << 63,
@@ -292,6 +294,7 @@ fn hellos() -> Vec<Sample> {
                 lowest_unresolved: Counter(39),
                 highest_sent: Counter(41),
                 last_id: Id(1_700_000_000_000_000),
+                store: &STORE,
                 ..hello()
             }),
         ),
@@ -325,7 +328,7 @@ fn welcomes_and_ends() -> Vec<Sample> {
                 payload_len_max: (1 << 24) - 1,
                 stored_is_synced: false,
                 ticket: &[7; 64],
-                store: &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15],
+                store: &STORE,
                 ..welcome()
             }),
         ),

@@ -203,6 +203,7 @@ impl House {
             credit: Credit { entries: credit, bytes: 1 << 20 },
             client_name: "test",
             client_version: "1",
+            store: &[],
         };
         self.frame(conn, Frame::Hello(hello));
         ConnId { index, generation: 1 }

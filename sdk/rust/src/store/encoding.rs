@@ -17,10 +17,12 @@
 //!   22  received     u8 conversation (0: from, 1: to) | message
 //!   23  moved        u64 mid | u64 id | name from
 //!   24  read
+//!   25  store        16 bytes
+//!   26  ticket       ticket (to the end; empty: none)
 //! message            u64 id | u64 mid | u8 flags | u8 kind | name from | name to | body (to the end)
 //! ```
 //!
-//! 0 to 4 are what a rewritten file begins with: a state. From 16 on they are [`Change`]s.
+//! 0 to 4, then 25 and 26, are what a rewritten file begins with: a state. From 16 on they are [`Change`]s.
 
 use wire::frame::{Deliver, SendFlags};
 use wire::{Counter, Device, DeviceNo, Id, Incarnation, Mid, Name};
@@ -84,6 +86,12 @@ pub(super) fn write_state(state: &State, out: &mut Vec<u8>) {
     for unread in &state.unread {
         record(out, 4, |out| put_message(out, unread));
     }
+    if let Some(store) = ledger.store {
+        write_change(&Change::Store(store), out);
+    }
+    if let Some(ticket) = &ledger.ticket {
+        write_change(&Change::Ticket(Some(&ticket.0)), out);
+    }
 }
 
 /// One change.
@@ -98,6 +106,8 @@ pub(super) fn write_change(change: &Change<'_>, out: &mut Vec<u8>) {
         Change::Received { .. } => 22,
         Change::Moved { .. } => 23,
         Change::Read => 24,
+        Change::Store(_) => 25,
+        Change::Ticket(_) => 26,
     };
     record(out, kind, |out| match *change {
         Change::Incarnation(incarnation) => put_u64(out, incarnation.0),
@@ -119,6 +129,8 @@ pub(super) fn write_change(change: &Change<'_>, out: &mut Vec<u8>) {
             put_name(out, from.as_str());
         }
         Change::Read => {}
+        Change::Store(store) => out.extend_from_slice(&store),
+        Change::Ticket(ticket) => out.extend_from_slice(ticket.unwrap_or_default()),
     });
 }
 
@@ -203,6 +215,8 @@ fn read_change<'a>(kind: u8, fields: &mut Fields<'a>) -> Option<Change<'a>> {
             from: Name::parse_user(fields.name()?).ok()?,
         },
         24 => Change::Read,
+        25 => Change::Store(fields.array()?),
+        26 => Change::Ticket(Some(fields.rest()).filter(|ticket| !ticket.is_empty())),
         _ => return None,
     })
 }

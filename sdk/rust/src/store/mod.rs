@@ -13,9 +13,10 @@ pub use crate::dedup::{Seen, SeenKey, Window};
 pub use crate::outbox::{Outbox, Waiting};
 pub use file::{FileStore, Sync};
 pub use memory::{MemoryStore, NoStore};
-pub use state::{Ledger, State};
+pub use state::{Ledger, State, Ticket};
 
 use wire::frame::SendFlags;
+use wire::limits::STORE_LEN;
 use wire::{Counter, DeviceNo, Id, Incarnation, Mid, Name};
 
 use crate::error::StoreError;
@@ -57,7 +58,7 @@ impl<S: Store + ?Sized> Store for Box<S> {
     }
 }
 
-/// One step of a [`State`]; [`State::apply`] is the one place that says what it means.
+/// One step of a [`State`]; [`State::apply`] is the one place that says what it means. `Debug` shows a ticket: do not log it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change<'a> {
     /// The client takes this incarnation: it has no device number and has sent nothing. Messages of its outbox are numbered
@@ -96,6 +97,11 @@ pub enum Change<'a> {
     },
     /// The application came back for more after the oldest unread message: it is read.
     Read,
+    /// WELCOME named the gateway's store. If it is another one than before, the gateway has lost everything: what was received
+    /// under the old one says nothing about what comes, and what is not resolved may have arrived then.
+    Store([u8; STORE_LEN]),
+    /// A resume ticket, or that there is none any more. Whoever reads it can log in as this device: it is kept as a password is.
+    Ticket(Option<&'a [u8]>),
 }
 
 /// A message to be sent.

@@ -1,7 +1,9 @@
 //! A client's state, and the meaning of every change of it.
 
 use std::collections::VecDeque;
+use std::fmt;
 
+use wire::limits::STORE_LEN;
 use wire::{Counter, DeviceNo, Id, Incarnation};
 
 use super::Change;
@@ -33,6 +35,20 @@ pub struct Ledger {
     pub outbox: Outbox,
     /// What came.
     pub seen: Seen,
+    /// The gateway's store that all this goes back to, once a WELCOME named it.
+    pub store: Option<[u8; STORE_LEN]>,
+    /// From the last WELCOME, for the next HELLO: as good as a password for this device. `Debug` does not show it.
+    pub ticket: Option<Ticket>,
+}
+
+/// A resume ticket. `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Ticket(pub Box<[u8]>);
+
+impl fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Ticket({} bytes)", self.0.len())
+    }
 }
 
 impl State {
@@ -82,6 +98,17 @@ impl Ledger {
             }
             Change::Moved { id, .. } => self.last_id = self.last_id.max(id),
             Change::Read => {}
+            Change::Store(store) => {
+                if self.store.is_some_and(|before| before != store) {
+                    // Ids, boots and devices of another store mean nothing in this one.
+                    self.last_id = Id::NONE;
+                    self.seen = Seen::default();
+                    self.outbox.rename();
+                    self.device_no = None;
+                }
+                self.store = Some(store);
+            }
+            Change::Ticket(ticket) => self.ticket = ticket.map(|bytes| Ticket(bytes.into())),
         }
     }
 

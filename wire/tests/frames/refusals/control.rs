@@ -98,6 +98,7 @@ fn numbers() -> Vec<Refusal> {
         out("hello-no-credit", without(12), "Nothing could ever come."),
         out("hello-no-credit-bytes", with(13, U32(0)), "Nothing could ever come."),
         out("hello-client-name-65", with(14, Text(TEXT_65)), "A client name of 65 bytes."),
+        out("hello-store-17", with(16, Bytes(b"seventeen bytes..")), "A store's name of 17 bytes."),
         out("hello-client-version-65", with(15, Text(TEXT_65)), "A client version of 65 bytes."),
     ]
 }
