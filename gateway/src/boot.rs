@@ -50,7 +50,7 @@ pub(crate) fn serve(config: Config, load: &dyn Fn() -> Result<Config, Error>) ->
     let mesh = Mesh::new(shard_count);
     let setup =
         accounts::Setup { login: &config.login, key: store.identity().key, shard_count, mesh: Arc::clone(&mesh) };
-    let (accounts, accounts_thread) = Accounts::start(account_store, setup)?;
+    let (accounts, accounts_thread) = Accounts::start(account_store, &setup)?;
     let admin = Admin::start(
         &config.admin,
         admin::Setup {

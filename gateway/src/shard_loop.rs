@@ -110,8 +110,8 @@ struct ShardLoop {
     refused: VecDeque<(ConnId, Refusal)>,
     /// Credentials to be checked, oldest first. At most one for each connection.
     checks: VecDeque<(ConnId, NameBuf, DeviceBuf, Credential)>,
-    /// What ACCOUNT is answered.
-    account_answers: VecDeque<(ConnId, u32, Result<Box<[u8]>, Refusal>)>,
+    /// What was asked with ACCOUNT and the accounts did not take.
+    refused_accounts: VecDeque<(ConnId, u32, Refusal)>,
     payload_len_max: u32,
     index: u16,
     reports: Sender<Report>,
@@ -174,7 +174,7 @@ async fn drive(setup: Setup, pacer: Rc<Pacer>) -> Result<(), Error> {
         accounts: setup.accounts,
         refused: VecDeque::new(),
         checks: VecDeque::new(),
-        account_answers: VecDeque::new(),
+        refused_accounts: VecDeque::new(),
         reports: setup.reports,
         askers: Vec::new(),
         is_stopping: false,
@@ -320,8 +320,8 @@ impl ShardLoop {
         while let Some((conn, refusal)) = self.refused.pop_front() {
             self.handle(net, Input::Authenticated { conn, verdict: Err(refusal) });
         }
-        while let Some((conn, request, result)) = self.account_answers.pop_front() {
-            self.handle(net, Input::AccountDone { conn, request, result });
+        while let Some((conn, request, refusal)) = self.refused_accounts.pop_front() {
+            self.handle(net, Input::AccountDone { conn, request, result: Err(refusal) });
         }
         if self.shard.next_deadline().is_some_and(|at| at <= self.now.mono_us) {
             self.handle(net, Input::Tick);
@@ -450,7 +450,7 @@ impl ShardLoop {
                 Output::Account { conn, request } => {
                     let (number, peer) = (request.request, net.peer(conn));
                     let taken = self.accounts.try_account(self.index, conn, request, peer);
-                    self.account_answers.extend(taken.err().map(|refusal| (conn, number, Err(refusal))));
+                    self.refused_accounts.extend(taken.err().map(|refusal| (conn, number, refusal)));
                 }
                 Output::Purged { user } => self.accounts.on_purged(user),
                 Output::Handoff { conn, to, login } => {

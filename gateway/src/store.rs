@@ -219,6 +219,15 @@ pub(crate) fn peek(dir: &Path) -> Result<Identity, Error> {
     }
 }
 
+/// Keeps every gateway away from the store in `dir`, for as long as the file lives. Makes nothing.
+///
+/// # Errors
+/// As [`peek`]; [`StoreError::InUse`] while a gateway runs.
+pub(crate) fn occupy(dir: &Path) -> Result<File, Error> {
+    peek(dir)?;
+    lock(dir)
+}
+
 /// The process that uses the store in `dir`, if one does. It is looked at for a moment only: a gateway that starts in just that
 /// moment tries again.
 pub(crate) fn holder(dir: &Path) -> Option<String> {

@@ -116,7 +116,7 @@ impl Desk {
             match message {
                 Message::Ask(ask) => self.on_ask(ask),
                 Message::Command(command, reply) => self.on_command(command, reply),
-                Message::Hashed(outcome) => self.on_hashed(outcome),
+                Message::Hashed(outcome) => self.on_hashed(&outcome),
                 Message::Purged(user) => {
                     // Not durable: it is purged again at the next start.
                     let _ = self.ledger.change(&user, Change::Purged, self.clock.stamp_us());
@@ -242,7 +242,7 @@ impl Desk {
         Ok(Job { id: self.next_id, check, make: make.cloned() })
     }
 
-    fn on_hashed(&mut self, outcome: Outcome) {
+    fn on_hashed(&mut self, outcome: &Outcome) {
         self.pool.on_done();
         let took_us = u64::try_from(outcome.took.as_micros()).unwrap_or(u64::MAX);
         self.queue.on_done(took_us);
@@ -252,7 +252,7 @@ impl Desk {
         }
         match ask {
             Ask::Login { from, user, device, .. } => {
-                let verdict = self.login(&user, &outcome);
+                let verdict = self.login(&user, outcome);
                 let letter = Letter::LoginChecked { conn: from.conn, user, device, verdict };
                 self.say(Answer::Letter { shard: from.shard, letter });
             }
@@ -262,7 +262,7 @@ impl Desk {
                 self.change_for(user, change, reply);
             }
             Ask::Account { from, request, user, device, deed } => {
-                let result = self.deed(&user, &deed, &outcome);
+                let result = self.deed(&user, &deed, outcome);
                 let is_changed = result.is_ok();
                 let result =
                     result.map(|proven_us| device.zip(proven_us).map(|(device, us)| (user.clone(), device, us)));

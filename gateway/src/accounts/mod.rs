@@ -90,7 +90,7 @@ impl Accounts {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub(crate) fn start(store: AccountStore, setup: Setup<'_>) -> Result<(Accounts, AccountsThread), Error> {
+    pub(crate) fn start(store: AccountStore, setup: &Setup<'_>) -> Result<(Accounts, AccountsThread), Error> {
         let thread_error = Error::system("start a thread for the accounts");
         let LoginConfig { passwords, register, ticket_ttl, hash_threads, hash_memory_kib, .. } = *setup.login;
         let (messages, inbox) = unbounded();
@@ -100,7 +100,7 @@ impl Accounts {
             let _ = done.send(Message::Hashed(outcome));
         });
         let spawn = |pool| {
-            let desk = Desk::new(Ledger::new(store, ticket_ttl), pool, hash_threads, &setup);
+            let desk = Desk::new(Ledger::new(store, ticket_ttl), pool, hash_threads, setup);
             std::thread::Builder::new().name("accounts".to_owned()).spawn(move || desk.run(&inbox))
         };
         let thread = pool.and_then(spawn).map_err(thread_error)?;

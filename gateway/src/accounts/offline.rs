@@ -16,10 +16,10 @@ pub(crate) struct Offline {
 }
 
 impl Offline {
-    /// Over an open store; passwords are hashed with so much memory.
-    pub(crate) fn new(store: AccountStore, memory_kib: u32) -> Offline {
+    /// Over an open store. Where the gateway hashes at another cost than the default, it does so at the first login.
+    pub(crate) fn new(store: AccountStore) -> Offline {
         // No shard is told anything here; the next start does that.
-        Offline { ledger: Ledger::new(store, Duration::MAX), cost: Cost::of_memory(memory_kib) }
+        Offline { ledger: Ledger::new(store, Duration::MAX), cost: Cost::of_memory(DEFAULT_MEMORY_KIB) }
     }
 
     /// Does it. Durable when it returns.
@@ -57,6 +57,9 @@ impl Offline {
     }
 }
 
+/// As `login.hash_memory_kib` has it.
+const DEFAULT_MEMORY_KIB: u32 = 19_456;
+
 #[cfg(test)]
 mod tests {
     use wire::Name;
@@ -75,7 +78,7 @@ mod tests {
     #[test]
     fn commands_are_done_and_durable() {
         let dir = tempfile::tempdir().unwrap();
-        let open = || Offline::new(AccountStore::open(dir.path()).unwrap(), 64);
+        let open = || Offline { cost: Cost::of_memory(64), ..Offline::new(AccountStore::open(dir.path()).unwrap()) };
         let list = |offline: &mut Offline| match offline.run(Command::List { after: String::new() }).unwrap() {
             CommandAnswer::List { accounts, is_last: true } => {
                 accounts.into_iter().map(|line| (line.user, line.disabled)).collect::<Vec<_>>()

@@ -5,9 +5,11 @@ mod chat;
 mod config;
 mod drain;
 mod log;
+mod password;
 mod serve;
 mod settings;
 mod token;
+mod users;
 
 use std::process::ExitCode;
 
@@ -25,6 +27,7 @@ pub fn run() -> ExitCode {
         Command::Drain(args) => drain::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Token(args) => token::run(args),
+        Command::Users(args) => users::run(args),
     };
     exit(result.map(|()| ExitCode::SUCCESS))
 }
@@ -56,4 +59,5 @@ enum Command {
     Log(log::LogArgs),
     Serve(serve::ServeArgs),
     Token(token::TokenArgs),
+    Users(users::UsersArgs),
 }
