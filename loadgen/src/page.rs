@@ -143,7 +143,7 @@ fn put_figures(html: &mut String, report: &Report) {
 }
 
 fn put_tables(html: &mut String, report: &Report) {
-    html.push_str("<div class=\"two\">\n<section>\n<h2>Latencies</h2>\n<div class=\"scroll\"><table>\n<tr><th></th>");
+    html.push_str("<section>\n<h2>Latencies</h2>\n<div class=\"scroll\"><table>\n<tr><th></th>");
     for name in ["50 %", "90 %", "99 %", "99.9 %", "99.99 %", "longest"] {
         put(html, format_args!("<th>{name}</th>"));
     }
@@ -162,16 +162,18 @@ fn put_tables(html: &mut String, report: &Report) {
         }
         html.push_str("</tr>\n");
     }
-    html.push_str("</table></div>\n</section>\n<section>\n<h2>Counts</h2>\n<table>\n");
-    let mut row = |name: &str, number: u64, is_bad: bool| {
-        let class = if is_bad && number > 0 { " class=\"bad\"" } else { "" };
-        put(html, format_args!("<tr><td>{name}</td><td{class}>{}</td></tr>\n", count(number)));
-    };
-    row("sent", report.sent, false);
-    row("acknowledged", report.acked, false);
-    row("– every device of the recipient had it (received)", report.acked_received, false);
-    row("– in the gateway's log (stored)", report.acked_stored, false);
-    row("delivered", report.delivered, false);
+    html.push_str("</table></div>\n</section>\n<section>\n<h2>Counts</h2>\n<div class=\"two\">\n<table>\n");
+    put_row(html, "sent", report.sent, false);
+    put_row(html, "acknowledged", report.acked, false);
+    put_row(html, "– every device of the recipient had it (received)", report.acked_received, false);
+    put_row(html, "– in the gateway's log (stored)", report.acked_stored, false);
+    put_row(html, "delivered", report.delivered, false);
+    put_row(html, "unplanned reconnections", report.reconnects, false);
+    if report.tls {
+        put_row(html, "TLS handshakes", report.handshakes, false);
+        put_row(html, "– resumed an earlier session", report.handshakes_resumed, false);
+    }
+    html.push_str("</table>\n<table>\n");
     for (name, number) in [
         ("lost", report.lost),
         ("duplicated", report.duplicated),
@@ -180,14 +182,9 @@ fn put_tables(html: &mut String, report: &Report) {
         ("refused", report.refused),
         ("unresolved", report.unresolved),
     ] {
-        row(name, number, true);
+        put_row(html, name, number, true);
     }
-    row("unplanned reconnections", report.reconnects, false);
-    if report.tls {
-        row("TLS handshakes", report.handshakes, false);
-        row("– resumed an earlier session", report.handshakes_resumed, false);
-    }
-    html.push_str("</table>\n</section>\n</div>\n");
+    html.push_str("</table>\n</div>\n</section>\n");
     if !report.error_kinds.is_empty() {
         html.push_str("<section>\n<h2>Errors</h2>\n<table class=\"words\">\n");
         for (error, number) in &report.error_kinds {
@@ -195,6 +192,11 @@ fn put_tables(html: &mut String, report: &Report) {
         }
         html.push_str("</table>\n</section>\n");
     }
+}
+
+fn put_row(html: &mut String, name: &str, number: u64, is_bad: bool) {
+    let class = if is_bad && number > 0 { " class=\"bad\"" } else { "" };
+    put(html, format_args!("<tr><td>{name}</td><td{class}>{}</td></tr>\n", count(number)));
 }
 
 fn put_conditions(html: &mut String, report: &Report) {

@@ -79,7 +79,8 @@ impl Axis {
             for multiple in 1..10u8 {
                 let at = f64::from(multiple) * 10f64.powf(decade);
                 let is_told = multiple == 1 || is_short && MULTIPLES.contains(&f64::from(multiple));
-                if at >= from * 0.999_999 && at <= to * 1.000_001 {
+                let is_wanted = multiple == 1 || (to / from).log10() < 4.5;
+                if is_wanted && at >= from * 0.999_999 && at <= to * 1.000_001 {
                     ticks.push((at, is_told.then(|| show(at))));
                 }
             }

@@ -74,7 +74,7 @@ pub(super) fn put_latencies(html: &mut String, report: &Report) {
     section(
         html,
         "Latency over time",
-        &format!("Of the messages that were due in each {each}, to 6 %. The steady lines hide nothing that waited."),
+        &format!("Of the messages that were due in each {each}, whenever they had their outcome; to 6 %."),
         &chart,
     );
 }
@@ -83,7 +83,7 @@ pub(super) fn put_latencies(html: &mut String, report: &Report) {
 pub(super) fn put_rates(html: &mut String, report: &Report) {
     let history = &report.history;
     let end_s = history.slots.len() as f64 * history.slot_s;
-    let of = |of: fn(&Moment) -> f64| line_of(history, |moment| Some(of(moment)));
+    let of = |of: fn(&Moment) -> f64| steps_of(history, of);
     let mut lines = vec![
         ("c", "sent", of(|moment| moment.sent_per_s)),
         ("b", "delivered", of(|moment| moment.delivered_per_s)),
@@ -116,7 +116,7 @@ pub(super) fn put_effort(html: &mut String, report: &Report) {
     if history.slots.is_empty() {
         return;
     }
-    let of = |of: fn(&Moment) -> f64| line_of(history, |moment| Some(of(moment).min(100.0)));
+    let of = |of: fn(&Moment) -> f64| steps_of(history, |moment| of(moment).min(100.0));
     let lines = [
         ("a", "used, of one core", of(|moment| moment.client_cpu_pct)),
         ("b", "waited for one", of(|moment| moment.client_wait_pct)),
@@ -152,6 +152,15 @@ fn section(html: &mut String, title: &str, explanation: &str, chart: &Chart) {
 fn line_of(history: &History, of: impl Fn(&Moment) -> Option<f64>) -> Vec<Option<(f64, f64)>> {
     let middle = |index: usize| (index as f64 + 0.5) * history.slot_s;
     history.slots.iter().enumerate().map(|(index, moment)| of(moment).map(|value| (middle(index), value))).collect()
+}
+
+/// From each slot's beginning to its end.
+fn steps_of(history: &History, of: impl Fn(&Moment) -> f64) -> Vec<Option<(f64, f64)>> {
+    let step = |(index, moment): (usize, &Moment)| {
+        let (begin, value) = (index as f64 * history.slot_s, of(moment));
+        [Some((begin, value)), Some((begin + history.slot_s, value))]
+    };
+    history.slots.iter().enumerate().flat_map(step).collect()
 }
 
 fn time_axis(end_s: f64) -> Axis {
@@ -195,7 +204,11 @@ fn percentile_dots(class: &'static str, name: &str, buckets: &Buckets) -> Vec<Do
         let what = format!("{words} {name}: {}", latency(us));
         Some(Dot { class, at: (depth(share, all as f64), us), what })
     });
-    dots.collect()
+    let longest = buckets.last().map(|(us, _)| {
+        let us = (*us).max(1) as f64;
+        Dot { class, at: (depth(1.0, all as f64), us), what: format!("the longest {name}: {}", latency(us)) }
+    });
+    dots.chain(longest).collect()
 }
 
 /// Where a share of all messages is on the axis. The last message is at its end.

@@ -36,7 +36,7 @@ pub(super) fn count(number: u64) -> String {
 
 /// A rate: whole where it is large.
 pub(super) fn rate(per_s: f64) -> String {
-    if per_s < 10.0 { format!("{per_s:.1}") } else { count(crate::schedule::whole(per_s)) }
+    if per_s > 0.0 && per_s < 10.0 { trim(per_s) } else { count(crate::schedule::whole(per_s)) }
 }
 
 /// A latency, to three figures.
@@ -108,7 +108,7 @@ mod tests {
             ["1 µs", "999 µs", "1 ms", "1.23 ms", "99.4 ms", "2 s"]
         );
         assert_eq!([0.5, 30.0, 300.0, 7_200.0].map(span), ["0.5 s", "30 s", "5 min", "2 h"]);
-        assert_eq!([0.0, 4.25, 5_000.4].map(rate), ["0.0", "4.2", "5,000"]);
+        assert_eq!([0.0, 2.0, 4.25, 5_000.4].map(rate), ["0", "2", "4.2", "5,000"]);
         assert_eq!(date(1_700_000_000), "2023-11-14 22:13 UTC");
         assert_eq!(date(951_782_400), "2000-02-29 00:00 UTC");
     }
