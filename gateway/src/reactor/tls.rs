@@ -7,8 +7,9 @@
 //! An idle session holds no buffer: its state and nothing else is about 2.2 KiB, boxed. What comes is decrypted at once, however
 //! often the connection was paused meanwhile, so `incoming` never holds a whole record, and to encrypt never has to read first.
 //!
-//! Only clients that name this protocol by ALPN are served (RFC 7301): to name another, or none, is answered with the alert
-//! `no_application_protocol`, so that nobody can be led to speak to this port by mistake or by malice (the ALPACA attacks).
+//! Only clients that name this protocol by ALPN are served (RFC 7301), so that nobody can be led to speak to this port by mistake or
+//! by malice (the ALPACA attacks). To name others is answered with the alert `no_application_protocol`. Who names none may complete
+//! the handshake, as tools that look at servers do, and is sent away before anything else of it is read.
 
 use std::sync::Arc;
 
@@ -27,8 +28,6 @@ pub(crate) struct Tls {
     /// Encrypted and not sent.
     pub(crate) sealed: Queue,
     state: State,
-    /// It was seen which protocol the client names.
-    is_named: bool,
     has_said_goodbye: bool,
 }
 
@@ -50,7 +49,6 @@ impl Tls {
             incoming: Queue::default(),
             sealed: Queue::default(),
             state: State::Alive,
-            is_named: false,
             has_said_goodbye: false,
         }))
     }
@@ -60,10 +58,9 @@ impl Tls {
         self.session.is_handshaking()
     }
 
-    /// Whether the client was answered.
-    #[cfg(test)]
+    /// Whether the client's greeting was answered. From there on it has keys to expect everything under.
     pub(crate) fn is_greeted(&self) -> bool {
-        self.is_named
+        self.session.negotiated_key_exchange_group().is_some()
     }
 
     /// Whether a record, or a handshake message, has come in part.
@@ -91,6 +88,7 @@ impl Tls {
             let bytes = shared.room().get(..len).expect("they were read into it");
             return self.incoming.push(bytes, pool);
         }
+        let was_handshaking = self.is_handshaking();
         let mut plain = std::mem::take(&mut shared.plain);
         let mut bytes = shared.behind(&self.incoming, len);
         self.incoming.clear(pool);
@@ -99,7 +97,10 @@ impl Tls {
             let taken;
             (taken, has_more) = self.advance(bytes, &mut plain, scratch, pool);
             bytes = bytes.get_mut(taken..).expect("it takes no more than there is");
-            self.insist_on_protocol(pool);
+        }
+        if was_handshaking && !self.is_handshaking() && self.session.alpn_protocol() != Some(ALPN) {
+            self.state = State::Ended;
+            plain.clear();
         }
         if !self.is_over() && !bytes.is_empty() {
             if bytes.len() <= HEADROOM {
@@ -191,23 +192,10 @@ impl Tls {
         }
     }
 
-    /// The client has said hello: without this protocol's name in it, that was all.
-    fn insist_on_protocol(&mut self, pool: &mut Pool) {
-        if self.is_named || self.is_over() || self.session.negotiated_key_exchange_group().is_none() {
-            return;
-        }
-        if self.session.alpn_protocol() == Some(ALPN) {
-            self.is_named = true;
-        } else {
-            self.sealed.clear(pool);
-            self.refuse(AlertDescription::NoApplicationProtocol, pool);
-        }
-    }
-
     /// Ends it with an alert of ours. It can be said as long as the client has no keys to expect it under; later the end of the
     /// connection must do.
     fn refuse(&mut self, alert: AlertDescription, pool: &mut Pool) {
-        if !self.is_named {
+        if !self.is_greeted() {
             let record = [ALERT, LEGACY_VERSION[0], LEGACY_VERSION[1], 0, 2, FATAL, alert.into()];
             self.sealed.push(&record, pool);
         }

@@ -616,7 +616,7 @@ fn bytes_that_were_tampered_with_end_the_session_with_an_alert() {
 fn only_clients_that_name_the_protocol_are_served() {
     let party = Party::new();
     for (offered, is_served) in
-        [(&[b"h2".as_slice()][..], false), (&[], false), (&[b"h2", b"shardwire/2"], false), (&[b"h2", ALPN], true)]
+        [(&[b"h2".as_slice()][..], false), (&[b"h2", b"shardwire/2"], false), (&[b"h2", ALPN], true)]
     {
         let mut bench = Bench::secure(&party);
         let mut client = Client::new(&bench, &party.client(offered));
@@ -634,6 +634,28 @@ fn only_clients_that_name_the_protocol_are_served() {
             assert_eq!(count(&log, "closed"), 1);
         }
     }
+}
+
+#[test]
+fn who_names_no_protocol_is_sent_away_before_it_is_read() {
+    let party = Party::new();
+    let mut bench = Bench::secure(&party);
+    let mut client = Client::new(&bench, &party.client(&[]));
+    bench.accept(1);
+    let mut log = Vec::new();
+    bench.pump(&mut log, echo, |_, _| {
+        let hello = client.said();
+        client.write(&hello);
+        client.listen();
+        !client.session.is_handshaking()
+    });
+    client.say(&frame(1, 10));
+    bench.pump(&mut log, echo, |_, _| {
+        client.listen();
+        client.is_at_end
+    });
+    assert!(client.was_told_goodbye());
+    assert_eq!((count(&log, "frame"), count(&log, "closed"), client.heard.len()), (0, 1, 0));
 }
 
 #[test]
