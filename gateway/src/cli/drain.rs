@@ -10,7 +10,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::admin_client::{AdminClient, Answer};
 use crate::admin::ADDRESS_FILE;
-use crate::config::DEFAULT_DATA_DIR;
+use crate::config;
 use crate::store;
 
 /// Ask the running gateway to end: no new clients, what is unsafe is stored, everybody is told when to come back.
@@ -18,7 +18,7 @@ use crate::store;
 /// It has the effect of SIGTERM, and needs no more than the data directory. The gateway ends within drain.deadline_s.
 #[derive(Debug, Args)]
 pub(crate) struct DrainArgs {
-    /// The data directory of the gateway [default: shardwire-data]
+    /// The data directory of the gateway [default: SHARDWIRE__DATA_DIR, or shardwire-data]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Where the token for its admin listener is, if the configuration puts it elsewhere [default: in the data directory]
@@ -31,7 +31,7 @@ pub(crate) struct DrainArgs {
 
 /// Does what the command line asks.
 pub(crate) fn run(args: DrainArgs) -> anyhow::Result<()> {
-    let dir = args.data_dir.unwrap_or_else(|| DEFAULT_DATA_DIR.into());
+    let dir = config::data_dir(args.data_dir);
     let client = AdminClient::find(&dir, args.token_file.as_deref())?;
     // Before it is asked: afterwards its number could stand for another process.
     let process = args.wait.then(|| open_process(&dir)).transpose()?;

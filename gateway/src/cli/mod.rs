@@ -44,7 +44,7 @@ fn exit(result: anyhow::Result<ExitCode>) -> ExitCode {
 
 /// A messaging gateway that loses nothing it acknowledged.
 #[derive(Debug, Parser)]
-#[command(name = "shardwire", version, about)]
+#[command(name = "shardwire", version, after_help = EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -61,3 +61,7 @@ enum Command {
     Token(token::TokenArgs),
     Users(users::UsersArgs),
 }
+
+/// What every command ends with; `docs/operations.md` says the same.
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 not done (the reason is on standard error), 2 a command line that is not one, \
+                          5 damage found by `log verify`.";

@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use wire::Name;
 
 use crate::auth;
-use crate::config::DEFAULT_DATA_DIR;
+use crate::config;
 
 /// Make tokens for logging in.
 #[derive(Debug, Args)]
@@ -27,12 +27,13 @@ enum TokenCommand {
 #[derive(Debug, Args)]
 struct MintArgs {
     /// Whom it is for: 1 to 64 of A-Z a-z 0-9 . _ @ + : = -
-    #[arg(long)]
+    #[arg(long, value_name = "NAME")]
     user: String,
     /// How long it is good: a number and s, m, h or d
-    #[arg(long, default_value = "1h", value_parser = parse_ttl)]
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = parse_ttl)]
     ttl: Duration,
-    /// Sign with the key that `serve --dev` made in this data directory [default: shardwire-data]
+    /// Sign with the key that `serve --dev` made in this data directory
+    /// [default: SHARDWIRE__DATA_DIR, or shardwire-data]
     #[arg(long, value_name = "DIR", conflicts_with = "key")]
     data_dir: Option<PathBuf>,
     /// Sign with this Ed25519 private key (PEM)
@@ -47,7 +48,7 @@ pub(crate) fn run(args: TokenArgs) -> anyhow::Result<()> {
     let key = match args.key {
         Some(key) => key,
         None => {
-            let dir = args.data_dir.unwrap_or_else(|| DEFAULT_DATA_DIR.into());
+            let dir = config::data_dir(args.data_dir);
             let key = dir.join(auth::DEV_KEY);
             if !key.exists() {
                 bail!(

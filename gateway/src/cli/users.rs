@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
@@ -16,7 +16,7 @@ use crate::accounts;
 use crate::accounts::command::{AccountLine, Command, CommandAnswer, CommandError, UserText};
 use crate::accounts::offline::Offline;
 use crate::certificate::date;
-use crate::config::DEFAULT_DATA_DIR;
+use crate::config;
 use crate::error::Error;
 use crate::store::{self, StoreError};
 
@@ -48,7 +48,7 @@ enum UsersCommand {
 
 #[derive(Debug, Args)]
 struct StoreArgs {
-    /// The data directory of the gateway [default: shardwire-data]
+    /// The data directory of the gateway [default: SHARDWIRE__DATA_DIR, or shardwire-data]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Where the token for its admin listener is, if the configuration puts it elsewhere [default: in the data directory]
@@ -59,6 +59,7 @@ struct StoreArgs {
 #[derive(Debug, Args)]
 struct UserArgs {
     /// Whose account: 1 to 64 of A-Z a-z 0-9 . _ @ + : = -
+    #[arg(value_name = "NAME")]
     user: String,
     #[command(flatten)]
     store: StoreArgs,
@@ -163,14 +164,14 @@ enum Way {
 
 impl Way {
     fn find(args: &StoreArgs) -> anyhow::Result<Way> {
-        let dir = args.data_dir.as_deref().unwrap_or(Path::new(DEFAULT_DATA_DIR));
-        match store::occupy(dir) {
+        let dir = config::data_dir(args.data_dir.clone());
+        match store::occupy(&dir) {
             Ok(lock) => {
-                let offline = Box::new(Offline::new(accounts::open(dir)?));
+                let offline = Box::new(Offline::new(accounts::open(&dir)?));
                 Ok(Way::Store { offline, _lock: lock })
             }
             Err(Error::Store { cause: StoreError::InUse(_), .. }) => {
-                let client = AdminClient::find(dir, args.token_file.as_deref());
+                let client = AdminClient::find(&dir, args.token_file.as_deref());
                 Ok(Way::Gateway(client.context(
                     "a gateway uses this store and cannot be asked (admin.listen is \"none\", or it is just starting or ending)",
                 )?))

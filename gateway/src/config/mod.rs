@@ -165,6 +165,12 @@ pub(crate) struct Effective {
     dev: bool,
 }
 
+/// The data directory for a command that works on one without a configuration: as its flag says, or the environment.
+pub(crate) fn data_dir(flag: Option<PathBuf>) -> PathBuf {
+    let variable = || std::env::var_os(environment::variable_of(DATA_DIR.name)).filter(|value| !value.is_empty());
+    flag.or_else(|| variable().map(PathBuf::from)).unwrap_or_else(|| DEFAULT_DATA_DIR.into())
+}
+
 impl Config {
     /// Reads the file, if one is named, and lays the environment and the flags over it.
     ///

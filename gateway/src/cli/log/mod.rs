@@ -12,7 +12,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use storage::{Conclusion, Detail, Generation};
 
-use crate::config::DEFAULT_DATA_DIR;
+use crate::config;
 use look::{Look, Wanted};
 
 /// Look at the log of a store: what is in it, and whether it is as it was written.
@@ -59,7 +59,7 @@ struct VerifyArgs {
 
 #[derive(Debug, Args)]
 struct PlaceArgs {
-    /// The store's directory, or a copy of it [default: shardwire-data]
+    /// The store's directory, or a copy of it [default: SHARDWIRE__DATA_DIR, or shardwire-data]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Only this shard
@@ -107,7 +107,7 @@ fn verify(place: PlaceArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn look(place: PlaceArgs, detail: Option<Detail>) -> anyhow::Result<Look> {
-    let dir = place.data_dir.unwrap_or_else(|| DEFAULT_DATA_DIR.into());
+    let dir = config::data_dir(place.data_dir);
     let wanted =
         Wanted { shard: place.shard, segment: place.segment, detail: detail.filter(|_| place.segment.is_some()) };
     let look = look::look(&dir, &wanted)?;
