@@ -36,6 +36,9 @@ use crate::telemetry;
 /// What keeps the gateway from serving, or from ending well.
 pub(crate) fn serve(config: Config, load: &dyn Fn() -> Result<Config, Error>) -> Result<(), Error> {
     telemetry::start(&config.log)?;
+    // Before anything that takes time: a signal that comes earlier ends the process.
+    let (sender, reports) = unbounded();
+    signals::watch(sender.clone()).map_err(Error::system("watch for signals"))?;
     Ring::new().map_err(|error| Error::NoRing(ring::explain(&error)))?;
     let cpus: Arc<[usize]> = cpu::allowed().map_err(Error::system("ask which CPUs are allowed"))?.into();
     let store = Store::open(&config.data_dir, config.shards, default_shard_count(cpus.len()))?;
@@ -45,8 +48,6 @@ pub(crate) fn serve(config: Config, load: &dyn Fn() -> Result<Config, Error>) ->
     let budget = descriptor_budget(shard_count)?;
     let tcp = Listener::open(config.listen.tcp, shard_count)?;
     let tls = Listener::open(config.listen.tls, shard_count)?;
-    let (sender, reports) = unbounded();
-    signals::watch(sender.clone()).map_err(Error::system("watch for signals"))?;
     let mesh = Mesh::new(shard_count);
     let setup =
         accounts::Setup { login: &config.login, key: store.identity().key, shard_count, mesh: Arc::clone(&mesh) };
@@ -204,7 +205,8 @@ impl<'a> Shards<'a> {
     fn what_is_left(&self) -> Option<String> {
         self.tell_all(|| Letter::TellLeft);
         let deadline = Instant::now() + ANSWER_TIME_MAX;
-        let mut left: BTreeMap<u16, String> = (0..).zip(&self.threads).map(|(shard, _)| (shard, NO_ANSWER.into())).collect();
+        let mut left: BTreeMap<u16, String> =
+            (0..).zip(&self.threads).map(|(shard, _)| (shard, NO_ANSWER.into())).collect();
         let mut missing = left.len();
         while missing > 0 {
             match self.reports.recv_deadline(deadline) {

@@ -89,8 +89,8 @@ pub(crate) enum Error {
         reason: String,
     },
     /// A drain that did not end in time. Nothing acknowledged is lost by that.
-    #[error("{0} of the shards did not finish draining in time; what they had acknowledged is safe")]
-    DrainTimeout(usize),
+    #[error("the drain did not end in time: {0}. What was acknowledged is safe")]
+    DrainTimeout(String),
 }
 
 impl Error {

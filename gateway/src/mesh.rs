@@ -19,8 +19,8 @@ use std::sync::{Arc, OnceLock};
 
 use crossbeam::queue::{ArrayQueue, SegQueue};
 use gateway_core::{ConnId, Envelope, Refusal, ShardIndex};
-use wire::{Code, DeviceBuf, NameBuf};
 use tokio::sync::oneshot;
+use wire::{Code, DeviceBuf, NameBuf};
 
 use crate::handoff::Handoff;
 use crate::secrets::Secrets;
@@ -74,6 +74,8 @@ pub(crate) enum Letter {
     Secrets(Arc<Secrets>),
     /// No new work.
     Drain,
+    /// Say what the drain waits for: [`crate::shard_loop::Report::Left`].
+    TellLeft,
     /// All shards have drained: end.
     Stop,
     /// Somebody wants to know how the shard is: it answers at the end of its turn. Who has stopped waiting gets no answer.

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam::channel::Sender;
 use gateway_core::{
-    ConnId, Credential, Envelope, Grant, Input, Notice, Now, Output, Outputs, Refusal, Shard, ShardConfig,
+    ConnId, Credential, DrainLeft, Envelope, Grant, Input, Notice, Now, Output, Outputs, Refusal, Shard, ShardConfig,
     ShardIndex,
 };
 use tokio::sync::oneshot;
@@ -65,6 +65,8 @@ pub(crate) enum Report {
     Ready,
     /// A shard has drained.
     Drained,
+    /// What a shard's drain waits for; nothing, when it has drained.
+    Left(u16, Option<DrainLeft>),
     /// A shard has ended, as it was told to.
     Ended,
     /// A shard cannot go on.
@@ -383,6 +385,7 @@ impl ShardLoop {
                 net.stop_accepting();
                 self.handle(net, Input::Drain);
             }
+            Letter::TellLeft => self.report(Report::Left(self.index, self.shard.drain_left())),
             Letter::Stop => self.is_stopping = true,
             Letter::Report(asker) => self.askers.push(asker),
             Letter::Disk(done) => self.disk.on_helped(done),

@@ -24,10 +24,23 @@ pub struct DrainLeft {
 
 impl fmt::Display for DrainLeft {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let DrainLeft { record_count, inbox_count, message_count, is_disk_busy } = *self;
-        write!(f, "{record_count} records not stored, {inbox_count} inboxes waiting for the log, ")?;
-        write!(f, "{message_count} messages without an answer from another shard")?;
-        f.write_str(if is_disk_busy { ", the disk is busy" } else { "" })
+        let counts = [
+            (self.record_count, ["record", "records"], "not stored"),
+            (self.inbox_count, ["inbox", "inboxes"], "waiting for the log"),
+            (self.message_count, ["message", "messages"], "without an answer from another shard"),
+        ];
+        let mut is_first = true;
+        for (count, [one, many], state) in counts.into_iter().filter(|(count, ..)| *count > 0) {
+            let (comma, what) = (if is_first { "" } else { ", " }, if count == 1 { one } else { many });
+            write!(f, "{comma}{count} {what} {state}")?;
+            is_first = false;
+        }
+        match (self.is_disk_busy, is_first) {
+            (true, true) => f.write_str("the disk is busy"),
+            (true, false) => f.write_str(", and the disk is busy"),
+            (false, true) => f.write_str("not ready yet"),
+            (false, false) => Ok(()),
+        }
     }
 }
 
