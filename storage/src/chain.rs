@@ -100,6 +100,9 @@ impl Log {
     /// The newest file that was ever begun ends the log. Those above it are as good as spares.
     fn find_newest(&mut self, recovery: &mut Recovery, ops: &mut Vec<DiskOp>) {
         let Some((&generation, &found)) = recovery.headers.last_key_value() else {
+            if let Some(watch) = &mut recovery.watch {
+                watch.on_chain(&mut recovery.links, &recovery.surplus);
+            }
             self.note_lost_newest(recovery);
             self.finish_recovery(recovery, ops);
             return;

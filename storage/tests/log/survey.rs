@@ -200,6 +200,18 @@ fn swapped_files_are_found_both() {
 }
 
 #[test]
+fn swapped_files_are_found_though_a_start_would_take_neither_for_begun() {
+    let mut disk = fixture();
+    let content = disk.segment(1).to_vec();
+    *disk.segment_mut(1) = disk.segment(2).to_vec();
+    *disk.segment_mut(2) = content;
+    let report = report(&mut disk);
+    assert_eq!(report.segments, []);
+    let misplaced = |generation| (FindingKind::Misplaced, segment(generation), 0);
+    assert_eq!(damage(&report), [misplaced(1), misplaced(2)]);
+}
+
+#[test]
 fn a_copy_under_another_number_is_found() {
     for (original, number) in [(1, 2), (2, 1), (1, 4), (3, 9)] {
         let mut disk = three();
