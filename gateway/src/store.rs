@@ -75,7 +75,7 @@ pub(crate) enum StoreError {
     )]
     NotAStore(String),
     /// Nothing says that it is one.
-    #[error("not a store: there is no file `store` in it")]
+    #[error("there is no store: give the --data-dir of one; `shardwire serve` makes it at its first start")]
     NoStore,
     /// `store` is not what was written.
     #[error("the file `store` is damaged ({0}): put it back from a backup, or give another --data-dir")]
@@ -214,7 +214,7 @@ pub(crate) fn peek(dir: &Path) -> Result<Identity, Error> {
     let path = dir.join("store");
     match fs::read(&path) {
         Ok(bytes) => Identity::decode(&bytes).map_err(|cause| refuse(dir, cause)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound && dir.is_dir() => Err(refuse(dir, StoreError::NoStore)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(refuse(dir, StoreError::NoStore)),
         Err(error) => Err(Error::path(&path, "read")(error)),
     }
 }
