@@ -9,20 +9,21 @@ use std::process;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, anyhow, bail};
+use shardwire_sdk::adapter::Trouble;
 use shardwire_sdk::adapter::monoio::Session;
 use shardwire_sdk::{Client, Event, SendError, Store, Welcomed};
 use wire::frame::{SafeBy, SendFlags};
 use wire::{Code, Counter, Id, Name, NameBuf};
 
-use super::Tokens;
 use super::input::Lines;
+use super::login::Login;
 use super::text::{self, Line, TEXT};
 
 /// What a chat knows besides its client. Everything it says goes to one writer.
 pub(super) struct Conversation<W = io::Stdout> {
     user: NameBuf,
     server: String,
-    tokens: Tokens,
+    login: Login,
     state: RefCell<State<W>>,
 }
 
@@ -38,6 +39,10 @@ struct State<W> {
     away_until: Id,
     is_away_told: bool,
     link: LinkState,
+    /// There was a session.
+    has_been_up: bool,
+    /// How long another attempt to make an account has no use.
+    account_retry_ms: u32,
     /// A minted token was refused once since the last session.
     is_token_renewed: bool,
     /// Input has ended.
@@ -65,15 +70,15 @@ impl Conversation {
     pub(super) fn new<S: Store>(
         client: &Client<S>,
         to: Option<NameBuf>,
-        tokens: Tokens,
+        login: Login,
         server: &str,
     ) -> Conversation<io::Stdout> {
-        Conversation::on(io::stdout(), client, to, tokens, server)
+        Conversation::on(io::stdout(), client, to, login, server)
     }
 }
 
 impl<W: Write> Conversation<W> {
-    fn on<S: Store>(out: W, client: &Client<S>, to: Option<NameBuf>, tokens: Tokens, server: &str) -> Conversation<W> {
+    fn on<S: Store>(out: W, client: &Client<S>, to: Option<NameBuf>, login: Login, server: &str) -> Conversation<W> {
         let mut state = State {
             out,
             to,
@@ -84,6 +89,8 @@ impl<W: Write> Conversation<W> {
             away_until: Id(u64::MAX),
             is_away_told: false,
             link: LinkState::Untold,
+            has_been_up: false,
+            account_retry_ms: 0,
             is_token_renewed: false,
             is_leaving: false,
         };
@@ -92,7 +99,7 @@ impl<W: Write> Conversation<W> {
             let text = text::plain(waiting.body());
             state.say(&format!("#{number} → {}: {text} (from an earlier chat, not safe yet)", waiting.to()));
         }
-        Conversation { user: client.user().into(), server: server.to_owned(), tokens, state: RefCell::new(state) }
+        Conversation { user: client.user().into(), server: server.to_owned(), login, state: RefCell::new(state) }
     }
 
     /// Sends line after line, until told to quit. At the end of input, until everything is safe.
@@ -148,8 +155,11 @@ impl<W: Write> Conversation<W> {
                 self.say(&format!("— the gateway objects ({code}): {} —", text::plain(text.as_bytes())));
             }
             Event::Disconnect { code } => self.on_lost(session, code),
-            Event::Lost => self.on_lost(session, None),
+            Event::Lost => return self.on_unreachable(session),
             Event::Ended { code } => return self.on_ended(session, code),
+            Event::AccountDone { .. } => self.say(&format!("— the account {} is made —", self.user)),
+            // The end of the client follows, with the same code.
+            Event::AccountFailed { retry_ms, .. } => self.state.borrow_mut().account_retry_ms = retry_ms,
             Event::StoreFailed(error) => return ControlFlow::Break(Err((*error).into())),
             // A place among earlier messages: this screen does not go back.
             _ => {}
@@ -211,6 +221,7 @@ impl<W: Write> Conversation<W> {
         };
         state.say(&format!("— connected{again} to {} as {}{rest} —", self.server, self.user));
         state.link = LinkState::Up;
+        state.has_been_up = true;
         state.away_until = welcomed.head;
         state.is_away_told = false;
         state.is_token_renewed = false;
@@ -243,6 +254,20 @@ impl<W: Write> Conversation<W> {
         state.leave_if_done()
     }
 
+    /// What somebody has to put right first ends a chat that has not begun.
+    fn on_unreachable<S: Store + 'static>(&self, session: &Session<S>) -> Outcome {
+        let is_begun = self.state.borrow().has_been_up;
+        match session.trouble() {
+            Some(Trouble::Tls(error)) if error.is_lasting() && !is_begun => {
+                ControlFlow::Break(Err(anyhow!("no TLS with {}: {error}", self.server)))
+            }
+            _ => {
+                self.on_lost(session, None);
+                ControlFlow::Continue(())
+            }
+        }
+    }
+
     fn on_lost<S: Store + 'static>(&self, session: &Session<S>, code: Option<u16>) {
         let mut state = self.state.borrow_mut();
         let why = code.map(reason).or_else(|| session.trouble().map(|trouble| trouble.to_string()));
@@ -255,7 +280,7 @@ impl<W: Write> Conversation<W> {
                 state.say(&format!("— connection lost{why}; back in {} —", seconds(wait)));
             }
             LinkState::Untold => {
-                state.say(&format!("— {} is not there{why}; trying again until it is —", self.server));
+                state.say(&format!("— no connection to {}{why}; trying again until there is —", self.server));
             }
             LinkState::Down => {}
         }
@@ -271,26 +296,25 @@ impl<W: Write> Conversation<W> {
         if known == Some(Code::CredentialExpired) && self.renew(session) {
             return ControlFlow::Continue(());
         }
-        let advice = match known {
-            Some(Code::Replaced) => "; give one of the two another --device NAME",
-            Some(Code::BadCredential) if matches!(self.tokens, Tokens::Minted(_)) => {
-                "; is --data-dir the directory of this gateway, and does it run with --dev?"
-            }
-            _ => "",
+        let wait = match self.state.borrow().account_retry_ms {
+            0 => String::new(),
+            ms => format!("; try again in {}", seconds(Duration::from_millis(ms.into()))),
         };
-        ControlFlow::Break(Err(anyhow!("the gateway ended the session ({code}): {}{advice}", reason(code))))
+        let advice = self.login.advice(known);
+        let what = if self.state.borrow().has_been_up { "ended the session" } else { "did not let you in" };
+        ControlFlow::Break(Err(anyhow!("the gateway {what} ({code}): {}{advice}{wait}", reason(code))))
     }
 
     /// Another token for one that is over, unless that did not help just now.
     fn renew<S: Store + 'static>(&self, session: &Session<S>) -> bool {
         let mut state = self.state.borrow_mut();
-        let Tokens::Minted(_) = self.tokens else {
+        let Login::Minted(_) = self.login else {
             return false;
         };
         if std::mem::replace(&mut state.is_token_renewed, true) {
             return false;
         }
-        let Ok(credential) = self.tokens.credential(self.user.as_name()) else {
+        let Ok(credential) = self.login.credential(self.user.as_name()) else {
             return false;
         };
         session.with(|client, now_us| {
@@ -401,9 +425,9 @@ mod tests {
         let device = Device::parse(b"chat").unwrap();
         let config = Config::new(name("alice").into(), device.into(), Credential::Token("t".into()));
         let client = Client::new(config, store, 1).unwrap();
-        let tokens = Tokens::Given("t".to_owned());
+        let login = Login::Token("t".to_owned());
         let to = Some(name("bob").into());
-        let conversation = Conversation::on(Vec::new(), &client, to, tokens, "gateway:1");
+        let conversation = Conversation::on(Vec::new(), &client, to, login, "gateway:1");
         Stage { conversation, session: Session::new(client, "127.0.0.1:1") }
     }
 
