@@ -7,13 +7,14 @@ use clap::{Args, Subcommand};
 
 use super::settings::SettingArgs;
 use crate::config::Effective;
+use crate::keeper;
 use crate::tell::tell;
 
 /// Say whether `serve` could use these settings.
 ///
 /// Takes the flags of `serve`. Looks at the file, the environment and the flags, at how they go together, and whether the files that
-/// they name are there and can be used. Changes nothing, and does not look into the store. Exit code 0 and a line on standard output
-/// when all is well, 1 and all that is wrong on standard error when not.
+/// they name are there and can be used: at certificate and keys as closely as `serve` does. Changes nothing, and does not look into the
+/// store. Exit code 0 and a line on standard output when all is well, 1 and all that is wrong on standard error when not.
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
     #[command(flatten)]
@@ -43,7 +44,10 @@ struct PrintArgs {
 
 /// Checks the configuration.
 pub(crate) fn check(args: CheckArgs) -> anyhow::Result<()> {
-    for warning in Effective::read(args.settings.flags())?.check_thoroughly()? {
+    let effective = Effective::read(args.settings.flags())?;
+    let of_files = effective.check_thoroughly()?;
+    let of_keys = keeper::check(&effective.check()?, keeper::now_s())?;
+    for warning in of_files.into_iter().chain(of_keys) {
         tell(format_args!("{warning}"));
     }
     writeln!(io::stdout(), "the configuration can be used").context("standard output")
