@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Type};
+use tracing::warn;
 
 use super::conn::{DescriptorBudget, Socket};
 use super::ring::{Completion, Op, Ring, Tag};
+use super::trouble::Trouble;
 use crate::error::Error;
 
 /// One of a shard's listeners and its multishot accept.
@@ -21,6 +23,7 @@ pub(crate) struct Acceptor {
     is_stopped: bool,
     /// When to try again after none could be accepted.
     retry_at: Option<Instant>,
+    trouble: Trouble,
     accepted: u64,
     failures: u64,
 }
@@ -36,6 +39,7 @@ impl Acceptor {
             is_armed: false,
             is_stopped: false,
             retry_at: None,
+            trouble: Trouble::default(),
             accepted: 0,
             failures: 0,
         }
@@ -80,6 +84,7 @@ impl Acceptor {
         if self.retry_at.is_some_and(|at| at <= now) {
             if self.budget.is_spent() {
                 self.retry_at = Some(now + BACK_OFF);
+                self.on_trouble(now, None);
             } else {
                 self.retry_at = None;
                 self.arm(ring);
@@ -92,6 +97,7 @@ impl Acceptor {
         self.is_armed = completion.has_more;
         let socket = match completion.accepted() {
             Ok(descriptor) => {
+                self.trouble.on_success();
                 let socket = Socket::admit(descriptor, &self.budget);
                 self.accepted += u64::from(socket.is_some());
                 self.failures += u64::from(socket.is_none());
@@ -100,9 +106,11 @@ impl Acceptor {
             // The peer went away before it was accepted, or the like: it concerns that one only.
             Err(ECONNABORTED | EPROTO | EINTR | ECANCELED) => None,
             // No descriptor or no memory is left, or something that does not go away at once either.
-            Err(_) => {
+            Err(errno) => {
+                let now = Instant::now();
                 self.failures += 1;
-                self.retry_at = Some(Instant::now() + BACK_OFF);
+                self.retry_at = Some(now + BACK_OFF);
+                self.on_trouble(now, Some(errno));
                 None
             }
         };
@@ -122,6 +130,16 @@ impl Acceptor {
             self.arm(ring);
         }
         socket
+    }
+
+    /// Nobody can be accepted, because of this error, or because no descriptor is left. Clients wait in the listener's queue.
+    fn on_trouble(&mut self, now: Instant, errno: Option<i32>) {
+        let Some(lasted) = self.trouble.on_failure(now) else { return };
+        let error = errno.map_or_else(
+            || "as many connections as the limit on open files allows (ulimit -n)".to_owned(),
+            |errno| io::Error::from_raw_os_error(errno).to_string(),
+        );
+        warn!(seconds = lasted.as_secs(), error, "new connections cannot be accepted: they wait");
     }
 
     fn arm(&mut self, ring: &mut Ring) {

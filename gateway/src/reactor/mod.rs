@@ -25,6 +25,7 @@ mod slab;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tls;
+mod trouble;
 mod watch;
 mod write;
 
