@@ -3,7 +3,10 @@
 //! There is a lane for each ordered pair of shards and each class of envelopes: a queue of 64 *batches*, since a queue allocates
 //! its slots ahead and single envelopes between 64 shards would take a gigabyte. A turn pushes at most one batch per lane;
 //! what finds the lane full stays staged, and goes with the next batch. Nothing blocks and nothing is lost: how much can be
-//! staged is bounded by the core, which keeps count of what has no outcome yet.
+//! staged is bounded by the core, which keeps count of what has no outcome yet. While the log takes nothing, an entry gives its room
+//! on the lane back before it has an outcome; the outcomes of such entries come all at once when it takes messages again, and may be more
+//! than that bound. Each of them stands for an entry that waited in memory until then and was larger (asserted in the core): what is
+//! staged never takes more than what has just become free, and both are bounded by what devices may have in flight.
 //!
 //! **Wakes.** A shard that has nothing to do sets its flag, then looks once more at everything others may have pushed, then
 //! sleeps. Whoever pushes looks at the flag afterwards; the first to take it down wakes. With a full fence on both sides between
