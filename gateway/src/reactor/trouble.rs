@@ -58,13 +58,13 @@ mod tests {
 
     #[test]
     fn a_burst_is_not_told_and_what_lasts_is_told_once_a_minute() {
-        assert_eq!(told(0..50), []);
+        assert!(told(0..50).is_empty());
         assert_eq!(told(0..1_300), [5, 65, 125]);
     }
 
     #[test]
     fn failures_far_apart_are_no_lasting_trouble() {
-        assert_eq!(told((0..100).map(|n| n * 30)), []);
+        assert!(told((0..100).map(|n| n * 30)).is_empty());
     }
 
     #[test]
