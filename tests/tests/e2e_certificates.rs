@@ -8,9 +8,10 @@ use std::{
     net::SocketAddr,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    process::Command,
 };
 
-use gateway_tests::e2e::{Conn, Gateway, HelloSpec, LIMIT, Setup, until};
+use gateway_tests::e2e::{Conn, Gateway, HelloSpec, LIMIT, Process, Setup, shardwire_bin, until};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustix::process::Signal;
 use shardwire_sdk::tls::TlsConfig;
@@ -152,6 +153,26 @@ fn a_certificate_that_cannot_be_read_keeps_the_gateway_from_starting() {
     fs::create_dir(files.certificate()).unwrap();
     let message = files.setup().start_refused();
     assert!(message.contains("cert.pem") && message.contains("directory"), "{message}");
+}
+
+#[test]
+fn a_mistake_is_found_before_a_reload_is_asked_for() {
+    let files = Files::with(Authority::new().pair());
+    let check = || {
+        let mut command = Command::new(shardwire_bin());
+        command.args(["check-config", "--dev", "--tls-listen", "127.0.0.1:0"]);
+        command.arg("--tls-cert").arg(files.certificate()).arg("--tls-key").arg(files.key());
+        command.arg("--data-dir").arg(files.folder.path().join("data"));
+        Process::start(command)
+    };
+    let mut process = check();
+    process.line_where(LIMIT, |line| line.contains("can be used"));
+    assert!(process.wait(LIMIT).success());
+    let (_, key) = Authority::new().pair();
+    fs::write(files.key(), key).unwrap();
+    let mut process = check();
+    assert!(!process.wait(LIMIT).success());
+    process.until_stderr_has("does not belong to the certificate");
 }
 
 #[test]
