@@ -2,15 +2,9 @@
 
 #![forbid(unsafe_code)]
 
-use std::{
-    net::TcpListener,
-    path::Path,
-    process::Command,
-    sync::atomic::{AtomicU16, Ordering},
-    time::Duration,
-};
+use std::{path::Path, process::Command, time::Duration};
 
-use gateway_tests::e2e::{Gateway, LIMIT, Process, Setup, loadgen_bin, shardwire_bin, until};
+use gateway_tests::e2e::{Gateway, LIMIT, Process, Setup, loadgen_bin, quiet_address, shardwire_bin, until};
 use serde_json::Value;
 
 /// What the load generator may need: logins, the run, those who come back, and a slow machine.
@@ -63,21 +57,7 @@ fn the_load_generator_finds_nothing_wrong_across_a_kill() {
     drop(gateway);
 }
 
-/// A port outside the range from which outgoing connections get theirs: nobody takes it while the gateway is down.
-fn quiet_address() -> String {
-    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").expect("Linux has it");
-    let first = range.split_whitespace().next().and_then(|first| first.parse().ok()).expect("two ports");
-    // Tests run side by side: each looks in a range of its own, and so does each process.
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let start = 10_000 + u16::try_from(std::process::id() % 10_000).expect("below 10,000");
-    let start = start + NEXT.fetch_add(100, Ordering::Relaxed);
-    (start..first)
-        .map(|port| format!("127.0.0.1:{port}"))
-        .find(|address| TcpListener::bind(address).is_ok())
-        .expect("a free port below the range")
-}
-
-/// The tour of the README.
+/// The tour of the README, first half.
 #[test]
 fn two_people_chat_one_leaves_the_gateway_is_killed_and_everything_is_there() {
     let mut gateway = Setup::new().arg("--listen").arg(&quiet_address()).start();
