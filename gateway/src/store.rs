@@ -1,10 +1,13 @@
 //! The data directory: one store, used by one process at a time.
 //!
 //! ```text
-//! DATA/lock          held (flock) by the process that uses the store; holds its process id
-//! DATA/store         the 64 bytes below; written once, when the store is made
-//! DATA/shard-NN/     the log of shard NN, in `docs/storage.md`
-//! DATA/dev-key.pem   the key pair of `--dev`, if it was ever used
+//! DATA/lock            held (flock) by the process that uses the store; holds its process id
+//! DATA/store           the 64 bytes below; written once, when the store is made
+//! DATA/shard-NN/       the log of shard NN, in `docs/storage.md`
+//! DATA/accounts.redb   names and password hashes (`accounts/store`)
+//! DATA/keys/           the keys that seal tickets and TLS sessions (`key_ring`)
+//! DATA/admin-*         how commands find a running gateway, and prove that they may (`admin`)
+//! DATA/dev-*.pem       the key pair (`auth`) and the certificate (`dev_certificate`) of `--dev`, if it was ever used
 //!
 //! DATA/store:  0  8  "SHRDWIRE"
 //!              8  4  format version, 1           (all numbers little-endian)
