@@ -5,6 +5,7 @@ use std::fmt;
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use serde::{Deserialize, Serialize};
+use wire::limits::PASSWORD_LEN_RANGE;
 use zeroize::Zeroizing;
 
 /// A password in memory. Overwritten when dropped; `Debug` does not show it.
@@ -15,7 +16,7 @@ pub(crate) struct Password(Zeroizing<Box<str>>);
 impl Password {
     /// Whether it may become an account's password: 8 to 128 bytes.
     pub(crate) fn is_fit(&self) -> bool {
-        PASSWORD_LEN.contains(&self.0.len())
+        PASSWORD_LEN_RANGE.contains(&self.0.len())
     }
 
     fn as_bytes(&self) -> &[u8] {
@@ -138,8 +139,6 @@ impl Workbench {
     }
 }
 
-/// What a new password's length may be, in bytes.
-pub(crate) const PASSWORD_LEN: std::ops::RangeInclusive<usize> = 8..=128;
 /// Bytes of salt.
 pub(crate) const SALT_LEN: usize = 16;
 /// Bytes of hash.

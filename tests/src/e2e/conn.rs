@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     io::ErrorKind,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     ops::RangeInclusive,
     time::{Duration, Instant},
 };
@@ -142,6 +142,14 @@ impl Conn {
     /// When nobody listens there, or says nothing.
     pub fn open_tls(addr: SocketAddr, config: &TlsConfig) -> Result<Conn, TlsError> {
         Stream::tls(addr, config).map(Conn::over)
+    }
+
+    /// Connects from `source`, an address of this machine, and says nothing.
+    ///
+    /// # Panics
+    /// When nobody listens there.
+    pub fn open_from(source: Ipv4Addr, addr: SocketAddr) -> Conn {
+        Conn::over(Stream::plain_from(source, addr))
     }
 
     fn over(stream: Stream) -> Conn {

@@ -3,6 +3,7 @@
 //! Nothing in here sleeps: everything waits for a condition, and panics with what it knows when a deadline passes.
 
 mod admin;
+mod account;
 mod conn;
 mod gateway;
 mod pause;
@@ -13,6 +14,7 @@ mod stream;
 mod token;
 
 pub use admin::{Admin, Answer, Metrics, read_to_end};
+pub use account::{Done, LoginEnd, users, users_done, users_refused};
 pub use conn::{Conn, Got, HelloSpec, frame_bytes};
 pub use gateway::{Gateway, Setup, copy_dir};
 pub use pause::{LIMIT, until};

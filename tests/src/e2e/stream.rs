@@ -2,10 +2,11 @@
 
 use std::{
     io::{self, ErrorKind, Read as _, Write as _},
-    net::{Shutdown, SocketAddr, TcpStream},
+    net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream},
     time::{Duration, Instant},
 };
 
+use rustix::net::{AddressFamily, SocketType, bind, socket};
 use shardwire_sdk::tls::{Tls, TlsConfig, TlsError};
 
 use super::LIMIT;
@@ -30,6 +31,19 @@ impl Stream {
     /// Without TLS.
     pub(super) fn plain(addr: SocketAddr) -> Stream {
         Stream::Plain(connect(addr))
+    }
+
+    /// Without TLS, from an address of this machine.
+    pub(super) fn plain_from(source: Ipv4Addr, addr: SocketAddr) -> Stream {
+        let connect = || {
+            let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+            bind(&socket, &SocketAddr::from((source, 0)))?;
+            rustix::net::connect(&socket, &addr)?;
+            Ok::<_, rustix::io::Errno>(TcpStream::from(socket))
+        };
+        let socket = connect().expect("the gateway listens, and all of 127.0.0.0/8 is this machine");
+        socket.set_nodelay(true).expect("a socket has this option");
+        Stream::Plain(socket)
     }
 
     /// With TLS, to a gateway that must prove to be `localhost`.

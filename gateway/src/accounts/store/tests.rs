@@ -1,3 +1,4 @@
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 
 use super::super::password::{Cost, PasswordHash};
@@ -60,7 +61,6 @@ fn a_list_goes_on_behind_its_last_name_and_shows_no_tombstone() {
 #[test]
 fn what_shards_must_know_is_listed_until_it_is_over() {
     let mut store = open(&dir()).unwrap();
-    let PasswordHash { .. } = *account(1).password().unwrap();
     let disabled = Account { state: State::Disabled(*account(1).password().unwrap()), ..account(1) };
     let changed = Account { valid_from_us: 7, ..account(2) };
     let deleted = Account { state: State::Deleted { is_purge_due: false }, ..account(3) };
@@ -155,4 +155,61 @@ fn after_a_failed_write_the_store_is_opened_again() {
     put(&mut store, &[("bob", account(2))]);
     assert_eq!(store.get("alice").unwrap(), Some(account(1)));
     assert_eq!(store.get("bob").unwrap(), Some(account(2)));
+}
+
+/// `cargo test --release -p gateway --lib a_million -- --ignored --nocapture`
+#[test]
+#[ignore = "a measurement, of half a minute: what a million accounts cost"]
+fn a_million_accounts() {
+    const COUNT: u32 = 1_000_000;
+    let dir = dir();
+    let mut out = io::stdout();
+    let name = |number: u32| format!("user-{:07}", u64::from(number) * 7_919 % u64::from(COUNT));
+    let mut timed = |what: &str, count: u32, work: &mut dyn FnMut()| {
+        let begin = std::time::Instant::now();
+        work();
+        let each = begin.elapsed().as_secs_f64() * 1e6 / f64::from(count);
+        writeln!(out, "{what}: {each:.1} µs each, {count} of them").unwrap();
+    };
+    let mut store = open(&dir).unwrap();
+    timed("import, 10,000 a commit", COUNT, &mut || {
+        for batch in 0..COUNT / 10_000 {
+            let names: Vec<_> = (0..10_000).map(|number| name(batch * 10_000 + number)).collect();
+            let account = account(1);
+            store.commit(names.iter().map(|name| (name.as_str(), &account))).unwrap();
+        }
+    });
+    let len = fs::metadata(AccountStore::path_in(dir.path())).unwrap().len();
+    writeln!(io::stdout(), "the file: {} MB", len / 1_000_000).unwrap();
+    timed("look-up", 200_000, &mut || {
+        for number in 0..200_000 {
+            assert!(store.get(&name(number * 5)).unwrap().is_some());
+        }
+    });
+    timed("look-up of nobody", 200_000, &mut || {
+        for number in 0..200_000 {
+            assert!(store.get(&format!("nobody-{number}")).unwrap().is_none());
+        }
+    });
+    timed("durable commit of one", 1_000, &mut || {
+        for number in 0..1_000 {
+            put(&mut store, &[(&name(number * 997), account(2))]);
+        }
+    });
+    timed("durable commit of 100, per account", 10_000, &mut || {
+        for batch in 0..100 {
+            let names: Vec<_> = (0..100).map(|number| name(batch * 7_001 + number * 97)).collect();
+            let account = account(3);
+            store.commit(names.iter().map(|name| (name.as_str(), &account))).unwrap();
+        }
+    });
+    // As a kill leaves it: the file is not closed, only let go of. (A copy, since this process holds the lock.)
+    let copy = tempfile::tempdir().unwrap();
+    fs::copy(AccountStore::path_in(dir.path()), AccountStore::path_in(copy.path())).unwrap();
+    timed("open after a kill", 1, &mut || drop(AccountStore::open(copy.path()).unwrap()));
+    drop(store);
+    timed("open after a clean end", 1, &mut || drop(open(&dir).unwrap()));
+    let store = open(&dir).unwrap();
+    timed("list of a thousand", 100, &mut || assert_eq!(store.list("user-05", 1_000).unwrap().len(), 1_000));
+    timed("what shards must be told, at a start", 1, &mut || assert!(store.voids().unwrap().is_empty()));
 }
