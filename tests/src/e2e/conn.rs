@@ -157,6 +157,35 @@ impl Conn {
         Conn { stream, deframer, device_no: DeviceNo(0), ticket: Vec::new(), is_closed: false }
     }
 
+    /// Writes one byte after the other, each once nothing has come for a second, until the gateway has had enough. Says how many
+    /// it took, and which code GOAWAY then gave, if it gave one.
+    ///
+    /// # Panics
+    /// When the gateway has not had enough after all of them, or says something else.
+    pub fn trickle(&mut self, bytes: &[u8]) -> (usize, Option<Code>) {
+        let mut code = None;
+        let mut taken = 0;
+        while taken < bytes.len() {
+            match self.next_within(Duration::from_secs(1)) {
+                None => {
+                    self.try_write(&bytes[taken..=taken]);
+                    taken += 1;
+                }
+                Some(None) => return (taken, code),
+                Some(Some(got)) => match got.frame() {
+                    Frame::GoAway(goaway) => code = Code::from_number(goaway.code),
+                    other => panic!("expected GOAWAY or nothing, got {other:?}"),
+                },
+            }
+        }
+        panic!("the gateway took all {} bytes", bytes.len());
+    }
+
+    /// Whether the gateway has ended the TLS session in order.
+    pub fn was_told_goodbye(&self) -> bool {
+        self.stream.was_told_goodbye()
+    }
+
     /// Whether an earlier TLS session was resumed.
     pub fn is_resumed(&self) -> bool {
         self.stream.is_resumed()

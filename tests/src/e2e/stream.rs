@@ -100,6 +100,11 @@ impl Stream {
         }
     }
 
+    /// Whether the gateway has ended the TLS session in order.
+    pub(super) fn was_told_goodbye(&self) -> bool {
+        matches!(self, Stream::Tls(stream) if stream.tls.is_closed_by_peer())
+    }
+
     /// Whether an earlier TLS session was resumed.
     pub(super) fn is_resumed(&self) -> bool {
         matches!(self, Stream::Tls(stream) if stream.tls.is_resumed())
