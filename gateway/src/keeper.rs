@@ -145,21 +145,6 @@ impl Ring {
     }
 }
 
-/// Whether a start or a reload would take the certificate, its key and the token key, without making any. Returns what an operator may
-/// want to look at.
-///
-/// # Errors
-/// As [`Keeper::new`].
-pub(crate) fn check(config: &Config, now_s: u64) -> Result<Vec<String>, Error> {
-    if let Some(path) = &config.login.token_key {
-        Verifier::from_public_key(path)?;
-    }
-    let Some(files) = &config.tls else { return Ok(Vec::new()) };
-    let certificate = Certificate::load(files, &tls_config::provider(), now_s)?;
-    let expiry = certificate.expiry_warning(now_s);
-    Ok(certificate.warnings.into_iter().chain(expiry).collect())
-}
-
 /// The time now, in seconds since 1970.
 pub(crate) fn now_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
@@ -301,22 +286,6 @@ mod tests {
         let error = keeper.reload(&config, NOW_S + 400 * DAY_S).unwrap_err().to_string();
         assert!(error.contains("expired on"), "{error}");
         assert_eq!(fingerprint(&keeper), before);
-    }
-
-    #[test]
-    fn a_check_finds_what_a_start_would_find_and_makes_nothing() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut config = config(dir.path());
-        assert_eq!(check(&config, NOW_S).unwrap(), Vec::<String>::new());
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
-        config.tls = Some(other_files(&dir.path().join("other")));
-        assert_eq!(check(&config, NOW_S).unwrap(), Vec::<String>::new());
-        let warnings = check(&config, NOW_S + 360 * DAY_S).unwrap();
-        assert!(warnings[0].contains("expires in"), "{warnings:?}");
-        assert!(check(&config, NOW_S + 400 * DAY_S).is_err());
-        config.tls = None;
-        config.login.token_key = Some(dir.path().join("no-such-key.pem"));
-        assert!(check(&config, NOW_S).is_err());
     }
 
     #[test]

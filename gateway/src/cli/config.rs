@@ -7,7 +7,6 @@ use clap::{Args, Subcommand};
 
 use super::settings::SettingArgs;
 use crate::config::Effective;
-use crate::keeper;
 use crate::tell::tell;
 
 /// Say whether `serve` could use these settings.
@@ -44,10 +43,7 @@ struct PrintArgs {
 
 /// Checks the configuration.
 pub(crate) fn check(args: CheckArgs) -> anyhow::Result<()> {
-    let effective = Effective::read(args.settings.flags())?;
-    let of_files = effective.check_thoroughly()?;
-    let of_keys = keeper::check(&effective.check()?, keeper::now_s())?;
-    for warning in of_files.into_iter().chain(of_keys) {
+    for warning in Effective::read(args.settings.flags())?.check_thoroughly()? {
         tell(format_args!("{warning}"));
     }
     writeln!(io::stdout(), "the configuration can be used").context("standard output")
