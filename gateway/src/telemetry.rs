@@ -191,6 +191,9 @@ pub(crate) fn heard(level: tracing::Level, format: LogFormat, speak: impl FnOnce
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::{Command, Stdio};
+
     use tracing::{debug, info};
 
     use super::*;
@@ -238,6 +241,44 @@ mod tests {
             tracing::error!(target: "somebody_else", "not ours");
         });
         assert_eq!(text, "");
+    }
+
+    /// Set for the process of its own that logs and panics.
+    const CHILD: &str = "SHARDWIRE_TEST_PANICS";
+
+    #[test]
+    fn a_panic_is_the_last_line_and_ends_the_process_even_if_nobody_reads() {
+        if std::env::var_os(CHILD).is_some() {
+            start(&LogConfig { level: Level::INFO, format: LogFormat::Json }).unwrap();
+            info!("before");
+            panic!("planted");
+        }
+        let child = |stderr: Stdio| {
+            Command::new(std::env::current_exe().unwrap())
+                .args([
+                    "--exact",
+                    "telemetry::tests::a_panic_is_the_last_line_and_ends_the_process_even_if_nobody_reads",
+                ])
+                .arg("--nocapture")
+                .env(CHILD, "1")
+                .stdout(Stdio::null())
+                .stderr(stderr)
+                .spawn()
+                .unwrap()
+        };
+        let output = child(Stdio::piped()).wait_with_output().unwrap();
+        assert_eq!(output.status.signal(), Some(6), "{output:?}");
+        let text = String::from_utf8(output.stderr).unwrap();
+        let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines.len(), 2, "{text}");
+        assert!(lines[1]["message"].as_str().unwrap().ends_with("planted"), "{text}");
+        assert!(lines[1]["place"].as_str().unwrap().contains("telemetry.rs"), "{text}");
+
+        let (_reader, mut writer) = io::pipe().unwrap();
+        rustix::io::ioctl_fionbio(&writer, true).unwrap();
+        while writer.write(&[b'.'; 4096]).is_ok() {}
+        rustix::io::ioctl_fionbio(&writer, false).unwrap();
+        assert_eq!(child(writer.into()).wait().unwrap().signal(), Some(6));
     }
 
     #[test]
