@@ -26,7 +26,8 @@ use crate::scenario::{Load, Pattern, Scenario};
 /// again by the rules of the client library.
 ///
 /// All processes of a run share the monotonic clock of this machine: that is how the time from one user's sending to another's
-/// receiving is measured, and why a run cannot be spread over machines. loadgen/README.md describes the report.
+/// receiving is measured, and why a run cannot be spread over machines. When the load generator was itself short of processor time,
+/// the report warns and says in what way. loadgen/README.md describes all of the report.
 ///
 /// Exit status: 0 if nothing was lost, duplicated, reordered or corrupted; 1 if something was; 2 if there was no run.
 #[derive(Debug, Parser)]
