@@ -244,6 +244,24 @@ fn every_configuration_key_is_documented() {
 }
 
 #[test]
+fn every_warning_is_explained_to_operators() {
+    let text = read("docs/operations.md");
+    let mut missing = String::new();
+    for file in sources().iter().filter(|file| file.name.starts_with("gateway/src/")) {
+        let code: String = code_lines(file).map(|(_, line)| format!("{line}\n")).collect();
+        for call in code.split("warn!(").skip(1).chain(code.split("error!(").skip(1)) {
+            // The last text of the call, up to where it goes into details.
+            let message = call.split(");").next().and_then(|call| call.split('"').nth_back(1)).unwrap_or_default();
+            let gist = message.split(['{', ':', ';', ',']).next().unwrap_or_default().trim();
+            if !text.contains(gist) {
+                let _ = writeln!(missing, "{}: {gist}", file.name);
+            }
+        }
+    }
+    assert!(missing.is_empty(), "docs/operations.md does not say what to do about these:\n{missing}");
+}
+
+#[test]
 fn documents_name_only_files_that_exist() {
     let mut missing = String::new();
     for document in documents() {
