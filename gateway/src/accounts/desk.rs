@@ -16,6 +16,7 @@ use super::ask::{Answer, Ask, Deed, Reply};
 use super::backoff::{Attempt, Backoff, Class, Stake, Wait, Who};
 use super::change::{Change, VoidBefore};
 use super::command::{AccountLine, Command, CommandAnswer, CommandError, LIST_COUNT_MAX};
+use super::gauges::Gauges;
 use super::hasher::{Job, Outcome, Pool};
 use super::ledger::Ledger;
 use super::meters::Key;
@@ -55,6 +56,7 @@ pub(crate) struct Desk {
     mesh: Arc<Mesh>,
     key: [u8; 16],
     shard_count: u16,
+    gauges: Arc<Gauges>,
 }
 
 /// What is with a hasher.
@@ -73,7 +75,7 @@ struct Ready {
 
 impl Desk {
     /// With nothing to do.
-    pub(crate) fn new(ledger: Ledger, pool: Pool, thread_count: u16, setup: &Setup<'_>) -> Desk {
+    pub(crate) fn new(ledger: Ledger, pool: Pool, thread_count: u16, setup: &Setup<'_>, gauges: Arc<Gauges>) -> Desk {
         Desk {
             ledger,
             backoff: Backoff::new(RandomState::new(), thread_count),
@@ -86,6 +88,7 @@ impl Desk {
             mesh: Arc::clone(&setup.mesh),
             key: setup.key,
             shard_count: setup.shard_count,
+            gauges,
         }
     }
 
@@ -103,6 +106,7 @@ impl Desk {
             };
             self.start_hashes();
             self.finish();
+            self.gauges.set(self.queue.count(), self.hashing.len());
             if is_over {
                 return;
             }

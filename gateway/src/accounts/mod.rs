@@ -16,6 +16,7 @@ mod backoff;
 mod change;
 pub(crate) mod command;
 mod desk;
+mod gauges;
 mod hasher;
 mod known;
 mod ledger;
@@ -40,6 +41,7 @@ use self::ask::{Ask, Deed, From, Reply};
 use self::change::VoidBefore;
 use self::command::{Command, CommandAnswer, CommandError};
 use self::desk::{Desk, Message};
+use self::gauges::Gauges;
 use self::hasher::Pool;
 use self::ledger::Ledger;
 use self::password::Cost;
@@ -56,6 +58,7 @@ pub(crate) struct Accounts {
     messages: Sender<Message>,
     passwords: bool,
     register: bool,
+    gauges: Arc<Gauges>,
 }
 
 /// The accounts' thread.
@@ -99,19 +102,25 @@ impl Accounts {
         let pool = Pool::start(hash_threads, Cost::of_memory(hash_memory_kib), move |outcome| {
             let _ = done.send(Message::Hashed(outcome));
         });
+        let gauges = Arc::<Gauges>::default();
         let spawn = |pool| {
-            let desk = Desk::new(Ledger::new(store, ticket_ttl), pool, hash_threads, setup);
+            let desk = Desk::new(Ledger::new(store, ticket_ttl), pool, hash_threads, setup, Arc::clone(&gauges));
             std::thread::Builder::new().name("accounts".to_owned()).spawn(move || desk.run(&inbox))
         };
         let thread = pool.and_then(spawn).map_err(thread_error)?;
-        let accounts = Accounts { messages: messages.clone(), passwords, register: passwords && register };
+        let accounts = Accounts {
+            messages: messages.clone(),
+            passwords,
+            register: passwords && register,
+            gauges,
+        };
         Ok((accounts, AccountsThread { messages, thread }))
     }
 
     /// Nobody looks at what these are sent.
     #[cfg(test)]
     pub(crate) fn nobodys() -> Accounts {
-        Accounts { messages: unbounded().0, passwords: false, register: false }
+        Accounts { messages: unbounded().0, passwords: false, register: false, gauges: Arc::default() }
     }
 
     /// Has a password checked; [`Letter::LoginChecked`] answers.
@@ -175,6 +184,11 @@ impl Accounts {
     ) {
         // Without the thread the process is about to end; then nobody waits for the answer.
         let _ = self.messages.send(Message::Command(command, Box::new(reply) as Reply));
+    }
+
+    /// How busy they are.
+    pub(crate) fn gauges(&self) -> &Gauges {
+        &self.gauges
     }
 
     /// A user's devices and messages are gone, as [`Letter::Void`] said.

@@ -104,6 +104,11 @@ impl<T> Queue<T> {
         is_waiting.then_some(self.limited_until_us)
     }
 
+    /// How many wait.
+    pub(crate) fn count(&self) -> usize {
+        self.classes.iter().map(|class| class.count).sum()
+    }
+
     fn lanes(&mut self, class: Class) -> &mut Lanes<T> {
         &mut self.classes[class as usize]
     }

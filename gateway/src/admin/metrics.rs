@@ -22,6 +22,10 @@ pub(crate) struct Whole {
     pub(crate) guest_count: u64,
     /// How many connections there may be.
     pub(crate) connection_count_max: u64,
+    /// Logins and account requests that wait for a password to be hashed.
+    pub(crate) hashes_waiting: u64,
+    /// Passwords being hashed.
+    pub(crate) hashes_running: u64,
     /// When the certificate expires, in seconds since 1970; 0 without one.
     pub(crate) certificate_expiry_s: u64,
     /// Lines that the gateway's own log had no room for.
@@ -96,6 +100,10 @@ metrics! {
         |whole, samples| known(samples, whole.process.disk_len);
     Whole Gauge "shardwire_certificate_expiry_timestamp_seconds" "When the certificate for TLS expires, since 1970; missing without TLS."
         |whole, samples| known(samples, Some(whole.certificate_expiry_s).filter(|at| *at > 0));
+    Whole Gauge "shardwire_password_hashes_waiting" "Logins and account requests that wait for a password to be hashed."
+        |whole, samples| samples.value(whole.hashes_waiting);
+    Whole Gauge "shardwire_password_hashes_running" "Passwords being hashed, or about to be."
+        |whole, samples| samples.value(whole.hashes_running);
     Whole Counter "shardwire_log_lines_dropped_total" "Lines of the gateway's own log that were not written, because nobody took those before."
         |whole, samples| samples.value(whole.dropped_lines);
 
@@ -292,6 +300,8 @@ mod tests {
             process: Process::now(std::path::Path::new("/")),
             guest_count: 1,
             connection_count_max: 100,
+            hashes_waiting: 0,
+            hashes_running: 0,
             certificate_expiry_s: 1_900_000_000,
             dropped_lines: 0,
         }

@@ -142,6 +142,8 @@ impl Gateway {
             process: process::Process::now(&self.setup.data_dir),
             guest_count: self.setup.budget.guest_count() as u64,
             connection_count_max: self.setup.budget.count_max() as u64,
+            hashes_waiting: self.setup.accounts.gauges().waiting(),
+            hashes_running: self.setup.accounts.gauges().hashing(),
             certificate_expiry_s: self.setup.certificate_expiry_s.load(Ordering::Relaxed),
             dropped_lines: telemetry::dropped_lines(),
         }
