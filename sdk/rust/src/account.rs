@@ -133,6 +133,9 @@ impl<S: Store> Client<S> {
                 if !self.forget_ticket() || !self.renew() {
                     return;
                 }
+                self.events.push_back(Event::AccountDone { request: wish.request });
+                // What else comes on this connection speaks of numbers that are another's now.
+                return self.close(None, Next::End { code: Code::Revoked.number() });
             }
         }
         self.events.push_back(Event::AccountDone { request: wish.request });
