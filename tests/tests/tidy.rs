@@ -244,6 +244,38 @@ fn every_configuration_key_is_documented() {
 }
 
 #[test]
+fn every_metric_is_documented_and_every_documented_one_exists() {
+    let document = read("docs/operations.md");
+    let rows = document.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let documented: BTreeSet<_> = rows.filter(|name| is_metric(name)).map(str::to_owned).collect();
+    assert_eq!(metrics(), documented, "the metrics of the code, and those of docs/operations.md");
+}
+
+#[test]
+fn alerts_and_the_dashboard_ask_for_metrics_that_exist() {
+    let known = metrics();
+    for name in ["deploy/prometheus-rules.yml", "deploy/grafana-dashboard.json"] {
+        let text = read(name);
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| is_metric(word));
+        let asked: BTreeSet<_> = words.map(|word| word.trim_end_matches("_bucket").to_owned()).collect();
+        assert!(asked.len() > 10, "{name} asks for {asked:?}");
+        let unknown: Vec<_> = asked.difference(&known).collect();
+        assert!(unknown.is_empty(), "{name} asks for {unknown:?}");
+    }
+}
+
+/// The names of all metrics in the code.
+fn metrics() -> BTreeSet<String> {
+    let code = read("gateway/src/admin/metrics.rs");
+    let code = code.split("#[cfg(test)]").next().unwrap_or_default();
+    code.split('"').filter(|name| is_metric(name)).map(str::to_owned).collect()
+}
+
+fn is_metric(word: &str) -> bool {
+    word.starts_with("shardwire_") || word.starts_with("process_")
+}
+
+#[test]
 fn every_warning_is_explained_to_operators() {
     let text = read("docs/operations.md");
     let mut missing = String::new();
