@@ -24,9 +24,9 @@ pub(super) fn ask(prompt: &str) -> anyhow::Result<Zeroizing<String>> {
         .write(true)
         .open("/dev/tty")
         .context("there is no terminal to ask for the password on; give it with --password-file FILE")?;
-    (&terminal).write_all(prompt.as_bytes()).context("the terminal")?;
     let hidden = Hidden::begin(&terminal).context("the terminal")?;
-    let line = read_line(&terminal);
+    // Whoever sees it can type: nothing is shown any more.
+    let line = (&terminal).write_all(prompt.as_bytes()).and_then(|()| read_line(&terminal));
     drop(hidden);
     // The line break that was typed was not shown either.
     let _ = (&terminal).write_all(b"\n");
