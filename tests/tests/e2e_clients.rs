@@ -81,7 +81,8 @@ fn a_session_on_tokio_outlives_a_kill_and_sends_from_other_threads() {
     let token = Credential::Token(gateway.keys().token("alice").into());
     let endpoint = Endpoint::tls(gateway.tls_addr().to_string(), &trusted);
     let session = on_tokio::Session::new(client("alice", token, MemoryStore::default()), endpoint);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     let (sender, events) = std::sync::mpsc::channel();
     let running = session.clone();
     let run = runtime.spawn(async move {

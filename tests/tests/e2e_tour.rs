@@ -90,41 +90,51 @@ fn who_registers_chats_and_comes_back_after_a_kill_without_a_password() {
     assert!(said.contains("signed out") && said.contains("--password"), "{said}");
 }
 
-#[test]
-fn a_password_is_asked_for_on_the_terminal_and_never_shown() {
-    let place = Place::new();
-    let typed = |user: &str, args: &[&str]| {
+/// A chat on a terminal of its own, and all that has been seen on it.
+struct Terminal {
+    process: Process,
+    screen: PathBuf,
+}
+
+impl Terminal {
+    fn chat(place: &Place, user: &str, args: &[&str]) -> Terminal {
         let chat = place.chat(user, args);
         // In single quotes: no path of a test has one.
         let words = std::iter::once(chat.get_program()).chain(chat.get_args());
         let line: Vec<_> = words.map(|word| format!("'{}'", word.to_string_lossy())).collect();
+        let screen = place.home.path().join(format!("screen of {user} {}", args.join(" ")));
         let mut script = Command::new("script");
-        script.args(["--quiet", "--return", "--command", &line.join(" "), "/dev/null"]).env_remove("SHARDWIRE_TOKEN");
-        script.current_dir(place.home.path());
-        Process::start(script)
-    };
-    let mut alice = typed("alice", &["--register"]);
-    alice.type_line(PASSWORD);
-    alice.type_line(PASSWORD);
-    let mut shown = Vec::new();
-    loop {
-        let line = alice.line(LIMIT).expect("it goes on");
-        let is_in = line.contains("connected");
-        shown.push(line);
-        if is_in {
-            break;
-        }
+        script.args(["--quiet", "--flush", "--return", "--command", &line.join(" ")]).arg(&screen);
+        script.env_remove("SHARDWIRE_TOKEN").current_dir(place.home.path());
+        Terminal { process: Process::start(script), screen }
     }
-    let shown = shown.join("\n");
-    assert!(shown.contains("new account alice") && shown.contains("once more"), "{shown}");
-    assert!(!shown.contains("horse"), "{shown}");
-    alice.type_line("/logout");
-    assert!(alice.wait(LIMIT).success());
+
+    fn seen(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.screen).unwrap_or_default()).into_owned()
+    }
+
+    /// Types a line once that has been seen.
+    fn when(&mut self, text: &str, line: &str) {
+        until(&format!("{text:?} on the screen"), || self.seen().contains(text));
+        self.process.type_line(line);
+    }
+}
+
+#[test]
+fn a_password_is_asked_for_on_the_terminal_and_never_shown() {
+    let place = Place::new();
+    let mut alice = Terminal::chat(&place, "alice", &["--register"]);
+    alice.when("new account alice (8 bytes or more): ", PASSWORD);
+    alice.when("once more: ", PASSWORD);
+    alice.when("connected", "/logout");
+    assert!(alice.process.wait(LIMIT).success(), "{}", alice.seen());
     // With another one there is no way in.
-    let mut mallory = typed("alice", &["--password"]);
-    mallory.type_line("wrong horse battery");
-    mallory.line_where(LIMIT, |line| line.contains("(200)") && line.contains("password is wrong"));
-    assert!(!mallory.wait(LIMIT).success());
+    let mut mallory = Terminal::chat(&place, "alice", &["--password"]);
+    mallory.when("password of alice: ", "wrong horse battery");
+    assert!(!mallory.process.wait(LIMIT).success());
+    let seen = mallory.seen();
+    assert!(seen.contains("(200)") && seen.contains("password is wrong"), "{seen}");
+    assert!(!alice.seen().contains("horse") && !seen.contains("horse"), "{seen}");
 }
 
 #[test]
