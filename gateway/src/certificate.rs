@@ -58,7 +58,7 @@ impl Certificate {
         check_match(&chain, &key).map_err(refuse_key)?;
         check_order(&parsed).map_err(refuse_chain)?;
         warnings.extend(notes.into_iter().map(|note| format!("{}: {note}", files.certificate.display())));
-        let fingerprint = fingerprint(&chain[0]);
+        let fingerprint = fingerprint(chain.first().expect("a chain is not empty"));
         Ok(Certificate { key: Arc::new(CertifiedKey::new(chain, key)), fingerprint, not_after_s, warnings })
     }
 
@@ -221,6 +221,13 @@ fn look_at_chain(chain: &[X509Certificate<'_>], now_s: u64) -> Vec<String> {
     if !names.is_some_and(|names| names.value.general_names.iter().any(names_a_host)) {
         notes.push("the certificate names no host (subjectAltName), and clients refuse that".to_owned());
     }
+    if leaf.is_ca() {
+        notes.push(
+            "the certificate is marked as an authority, and many clients refuse that of a server: \
+             openssl req -x509 … -addext basicConstraints=critical,CA:FALSE makes one that is not"
+                .to_owned(),
+        );
+    }
     for (number, certificate) in (1..).zip(chain).skip(1) {
         let not_after_s = seconds(certificate.validity.not_after);
         if now_s > not_after_s {
@@ -252,10 +259,11 @@ fn check_match(chain: &[CertificateDer<'static>], key: &Arc<dyn rustls::sign::Si
     let matches = |certificate: &CertificateDer<'static>| {
         CertifiedKey::new(vec![certificate.clone()], Arc::clone(key)).keys_match()
     };
-    match matches(&chain[0]) {
+    let (leaf, others) = chain.split_first().expect("a chain is not empty");
+    match matches(leaf) {
         Ok(()) | Err(TlsError::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(()),
         Err(TlsError::InconsistentKeys(_)) => {
-            match (2..).zip(&chain[1..]).find(|(_, certificate)| matches(certificate).is_ok()) {
+            match (2..).zip(others).find(|(_, certificate)| matches(certificate).is_ok()) {
                 Some((number, _)) => Err(format!(
                     "this key belongs to certificate {number} of the chain: put the server's own certificate first"
                 )),
@@ -601,6 +609,12 @@ mod tests {
         let folder = Folder::with(nameless.self_signed(&key).unwrap().pem(), key.serialize_pem());
         let warnings = folder.load().unwrap().warnings;
         assert!(warnings[0].contains("subjectAltName"), "{warnings:?}");
+
+        let mut authority = params("server");
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let folder = Folder::with(authority.self_signed(&key).unwrap().pem(), key.serialize_pem());
+        let warnings = folder.load().unwrap().warnings;
+        assert!(warnings[0].contains("CA:FALSE"), "{warnings:?}");
     }
 
     #[test]

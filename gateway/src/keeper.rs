@@ -50,7 +50,8 @@ impl Keeper {
             let file = KeyFile::new(&config.data_dir, name, period);
             file.load(now_s).map(|keys| Ring { file, keys })
         };
-        let certificate = load_certificate(config, &provider, now_s)?;
+        let wants_tls = config.listen.tls.is_some();
+        let certificate = if wants_tls { load_certificate(config, &provider, now_s)? } else { None };
         let mut keeper = Keeper {
             store,
             verifier: load_verifier(config)?,
@@ -87,7 +88,8 @@ impl Keeper {
     /// The first thing that is wrong. Nothing has changed then.
     pub(crate) fn reload(&mut self, config: &Config, now_s: u64) -> Result<(), Error> {
         let verifier = load_verifier(config)?;
-        let certificate = load_certificate(config, &self.provider, now_s)?;
+        // Whatever it says of listeners: those there are stay.
+        let certificate = if self.tls.is_some() { load_certificate(config, &self.provider, now_s)? } else { None };
         // Nothing fails from here on.
         self.verifier = verifier;
         if let (Some((_, present)), Some(certificate)) = (&mut self.tls, certificate) {
@@ -158,18 +160,16 @@ fn load_verifier(config: &Config) -> Result<Verifier, Error> {
     }
 }
 
-/// `None` without a TLS listener.
+/// `None` where none is named, and none is to be made.
 fn load_certificate(config: &Config, provider: &CryptoProvider, now_s: u64) -> Result<Option<Certificate>, Error> {
-    if config.listen.tls.is_none() {
-        return Ok(None);
-    }
     let made;
     let files = match &config.tls {
         Some(files) => files,
-        None => {
+        None if config.login.dev => {
             made = dev_certificate::ensure(&config.data_dir, provider, now_s)?;
             &made
         }
+        None => return Ok(None),
     };
     Certificate::load(files, provider, now_s).map(Some)
 }
@@ -274,6 +274,20 @@ mod tests {
         fs::remove_file(dir.path().join(DEV_KEY)).unwrap();
         keeper.reload(&config, NOW_S).unwrap();
         assert!(!takes_token(&keeper) && fingerprint(&keeper) != before);
+    }
+
+    #[test]
+    fn a_reload_without_a_certificate_keeps_the_one_there_is_and_makes_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = config(dir.path());
+        config.tls = Some(other_files(&dir.path().join("other")));
+        let mut keeper = Keeper::new(&config, STORE, NOW_S).unwrap();
+        let before = fingerprint(&keeper);
+        // The file says that nobody should listen any more, which counts from the next start on.
+        (config.tls, config.listen.tls, config.login.dev) = (None, None, false);
+        keeper.reload(&config, NOW_S).unwrap();
+        assert_eq!(fingerprint(&keeper), before);
+        assert!(!dir.path().join("dev-cert.pem").exists());
     }
 
     #[test]
