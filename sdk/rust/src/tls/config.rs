@@ -21,7 +21,7 @@ pub struct TlsConfig {
 
 impl TlsConfig {
     /// Trusts the certificates in a PEM file, and nothing else: one's own authority, the gateway's own certificate if that has
-    /// signed itself and is marked as an authority, or a bundle of many.
+    /// signed itself and is not marked as an authority, or a bundle of many.
     ///
     /// # Errors
     /// [`TlsError::Roots`]: the file cannot be read, has no certificate, or has one that is none.
