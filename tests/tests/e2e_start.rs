@@ -136,9 +136,29 @@ fn without_a_way_to_log_in_it_says_which_flags_there_are() {
 
 #[test]
 fn every_command_has_help() {
-    for args in [&["--help"][..], &["serve", "--help"], &["token", "mint", "--help"], &["chat", "--help"]] {
+    for command_line in [
+        "",
+        "chat",
+        "check-config",
+        "config",
+        "config print",
+        "drain",
+        "log",
+        "log inspect",
+        "log verify",
+        "serve",
+        "token",
+        "token mint",
+        "users",
+        "users add",
+        "users passwd",
+        "users list",
+        "users disable",
+        "users enable",
+        "users delete",
+    ] {
         let mut command = Command::new(shardwire_bin());
-        command.args(args);
+        command.args(command_line.split_whitespace()).arg("--help");
         let mut process = Process::start(command);
         process.line_where(LIMIT, |line| line.contains("Usage: shardwire"));
         assert!(process.wait(LIMIT).success());

@@ -11,7 +11,8 @@ mod rules;
 mod settings;
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::File;
+use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -188,7 +189,7 @@ impl Effective {
     /// [`Error::Path`] for a file that cannot be read, [`Error::Config`] with every value that cannot be used.
     pub(crate) fn read(flags: Flags) -> Result<Effective, Error> {
         let file = match &flags.config {
-            Some(path) => Some((path, fs::read_to_string(path).map_err(Error::path(path, "read the configuration"))?)),
+            Some(path) => Some((path, read_file(path)?)),
             None => None,
         };
         let file = file.as_ref().map(|(path, text)| (path.as_path(), text.as_str()));
@@ -233,6 +234,20 @@ impl Effective {
         if mistakes.0.is_empty() { Ok(Effective { settings, dev }) } else { Err(mistakes) }
     }
 }
+
+fn read_file(path: &Path) -> Result<String, Error> {
+    let mut text = String::new();
+    let read = File::open(path).and_then(|file| file.take(FILE_LEN_MAX + 1).read_to_string(&mut text));
+    let bounded = read.and_then(|_| match text.len() as u64 {
+        0..=FILE_LEN_MAX => Ok(()),
+        _ => Err(io::Error::other("it is longer than 1 MiB")),
+    });
+    bounded.map_err(Error::path(path, "read the configuration"))?;
+    Ok(text)
+}
+
+/// What is longer was meant for something else.
+const FILE_LEN_MAX: u64 = 1 << 20;
 
 #[cfg(test)]
 mod tests;

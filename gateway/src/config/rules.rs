@@ -128,8 +128,10 @@ fn check_collisions(settings: &Settings, mistakes: &mut Mistakes) {
         if let (Some(a), Some(b)) = (settings.address(first), settings.address(second))
             && collide(a, b)
         {
+            // The default of one is nobody's mistake.
+            let key = if settings.source(second) == Source::Default { first } else { second };
             mistakes.push(
-                settings.source(second),
+                settings.source(key),
                 format!("{} ({b}) and {} ({a}) need the same port: give one of them another", second.name, first.name),
             );
         }

@@ -191,6 +191,8 @@ fn listeners_on_one_port_collide_unless_their_addresses_differ() {
     );
     assert!(!collide("127.0.0.1:5", "127.0.0.2:5") && !collide("127.0.0.1:5", "127.0.0.1:6"));
     assert!(!collide("127.0.0.1:0", "127.0.0.1:0"));
+    let message = load(Flags::default(), &[], "listen.tcp = '127.0.0.1:7401'").unwrap_err();
+    assert!(message.starts_with("f.toml:1:8: admin.listen"), "{message}");
 }
 
 #[test]
@@ -261,6 +263,12 @@ fn the_example_has_every_key_with_its_default_its_kind_and_a_reason() {
 
 fn is_setting(line: &str) -> bool {
     line.strip_prefix("# ").and_then(|line| line.split_once(" = ")).is_some_and(|(name, _)| !name.contains(' '))
+}
+
+#[test]
+fn a_file_without_an_end_is_refused() {
+    let error = read_file(Path::new("/dev/zero")).unwrap_err().to_string();
+    assert_eq!(error, "/dev/zero: cannot read the configuration: it is longer than 1 MiB");
 }
 
 #[test]
