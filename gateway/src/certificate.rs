@@ -11,12 +11,14 @@ use aws_lc_rs::digest::{SHA256, digest};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{Error as PemError, PemObject, SectionKind};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
 use rustls::{Error as TlsError, InconsistentKeys};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 use x509_parser::time::ASN1Time;
+use x509_parser::x509::X509Version;
 use zeroize::Zeroizing;
 
 use crate::config::TlsFiles;
@@ -51,14 +53,15 @@ impl Certificate {
             warnings.push(format!("{path}: every user of this machine may read the private key: chmod o-r {path}"));
         }
         let parsed = parse_chain(&chain).map_err(refuse_chain)?;
-        let leaf = parsed.first().expect("a chain is not empty");
+        let (leaf, leaf_der) = (parsed.first().expect(NOT_EMPTY), chain.first().expect(NOT_EMPTY));
+        check_form(leaf, leaf_der).map_err(refuse_chain)?;
         let not_after_s = check_time(leaf, now_s).map_err(refuse_chain)?;
         let notes = look_at_chain(&parsed, now_s);
         let key = provider.key_provider.load_private_key(key).map_err(|_| refuse_key(UNKNOWN_KEY.to_owned()))?;
         check_match(&chain, &key).map_err(refuse_key)?;
         check_order(&parsed).map_err(refuse_chain)?;
         warnings.extend(notes.into_iter().map(|note| format!("{}: {note}", files.certificate.display())));
-        let fingerprint = fingerprint(chain.first().expect("a chain is not empty"));
+        let fingerprint = fingerprint(leaf_der);
         Ok(Certificate { key: Arc::new(CertifiedKey::new(chain, key)), fingerprint, not_after_s, warnings })
     }
 
@@ -196,6 +199,16 @@ fn parse_chain<'a>(chain: &'a [CertificateDer<'static>]) -> Result<Vec<X509Certi
         .collect()
 }
 
+/// Whether TLS clients know what to do with the server's certificate.
+fn check_form(leaf: &X509Certificate<'_>, der: &CertificateDer<'_>) -> Result<(), String> {
+    if leaf.version() != X509Version::V3 {
+        return Err("the certificate is of an old version of X.509, without room for the names of hosts, and clients refuse it: \
+             openssl x509 -req makes such unless it is given extensions (-extfile, with subjectAltName)"
+            .to_owned());
+    }
+    ParsedCertificate::try_from(der).map(|_| ()).map_err(|error| format!("the certificate cannot be used: {error}"))
+}
+
 /// Until when the certificate is good; an error when it is not good now.
 fn check_time(leaf: &X509Certificate<'_>, now_s: u64) -> Result<u64, String> {
     let (not_before_s, not_after_s) = (seconds(leaf.validity.not_before), seconds(leaf.validity.not_after));
@@ -215,7 +228,7 @@ fn check_time(leaf: &X509Certificate<'_>, now_s: u64) -> Result<u64, String> {
 /// What some clients may refuse.
 fn look_at_chain(chain: &[X509Certificate<'_>], now_s: u64) -> Vec<String> {
     let mut notes = Vec::new();
-    let leaf = chain.first().expect("a chain is not empty");
+    let leaf = chain.first().expect(NOT_EMPTY);
     let names = leaf.subject_alternative_name().ok().flatten();
     let names_a_host = |name: &GeneralName<'_>| matches!(name, GeneralName::DNSName(_) | GeneralName::IPAddress(_));
     if !names.is_some_and(|names| names.value.general_names.iter().any(names_a_host)) {
@@ -259,7 +272,7 @@ fn check_match(chain: &[CertificateDer<'static>], key: &Arc<dyn rustls::sign::Si
     let matches = |certificate: &CertificateDer<'static>| {
         CertifiedKey::new(vec![certificate.clone()], Arc::clone(key)).keys_match()
     };
-    let (leaf, others) = chain.split_first().expect("a chain is not empty");
+    let (leaf, others) = chain.split_first().expect(NOT_EMPTY);
     match matches(leaf) {
         Ok(()) | Err(TlsError::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(()),
         Err(TlsError::InconsistentKeys(_)) => {
@@ -309,6 +322,7 @@ fn pem_text(error: &PemError) -> String {
 
 const UNKNOWN_KEY: &str = "the private key cannot be used: damaged, or of another kind than RSA (2048 to 8192 bits), ECDSA (P-256, \
      P-384, P-521) and Ed25519";
+const NOT_EMPTY: &str = "a chain has a certificate";
 const DAY_S: u64 = 24 * 3600;
 /// A chain with many names is a few KiB.
 const PEM_LEN_MAX: u64 = 1 << 20;
@@ -556,6 +570,23 @@ mod tests {
         let (certificate, key) = pair();
         let message = Folder::with(certificate, format!("{key}{}", pair().1)).refusal("key.pem");
         assert!(message.contains("several"), "{message}");
+    }
+
+    #[test]
+    fn a_certificate_of_an_old_version_is_refused_with_what_makes_a_new_one() {
+        // openssl req -new, then openssl x509 -req without extensions: valid from 2026 to 2126.
+        let old = "-----BEGIN CERTIFICATE-----
+MIIBMzCB2QIUVZyxypUgLixTT8odXr+Djt7J2ncwCgYIKoZIzj0EAwIwGzEZMBcG
+A1UEAwwQY2hhdC5leGFtcGxlLm9yZzAgFw0yNjExMjMxOTQ5MzFaGA8yMTI2MTAz
+MDE5NDkzMVowGzEZMBcGA1UEAwwQY2hhdC5leGFtcGxlLm9yZzBZMBMGByqGSM49
+AgEGCCqGSM49AwEHA0IABNVZEfqt8TScRp5qSUV7ITc+2VIFwLjkuAks/IiGWcPa
+PF3yRjWY+CA1i8OlkymQayYbfk6U1aQMxSkOkbyyjpYwCgYIKoZIzj0EAwIDSQAw
+RgIhANp7K0WOhsueQJ0TLwkQkbZIJDAOT05FnDB58HCFV3hyAiEAuOn4//5U3fVH
+Y1YGoTpRSp+4LaMriBgp5fSn7m1Yj0k=
+-----END CERTIFICATE-----
+";
+        let message = Folder::with(old, pair().1).refusal("cert.pem");
+        assert!(message.contains("-extfile"), "{message}");
     }
 
     #[test]
