@@ -12,7 +12,8 @@ pub(super) fn document(look: &Look, command: &str) -> String {
         (false, Some(_)) => "unusable",
         (false, None) => "clean",
     };
-    let damage = look.damage.iter().map(|(file, text)| json!({ "file": file, "offset": 0, "is_damage": true, "text": text }));
+    let damage =
+        look.damage.iter().map(|(file, text)| json!({ "file": file, "offset": 0, "is_damage": true, "text": text }));
     let document = json!({
         "document": 1,
         "command": command,
