@@ -140,7 +140,7 @@ impl Ring {
             }
             Ok(None) => false,
             Err(error) => {
-                warn!("the old keys stay in use, for there are no new ones: {error}");
+                warn!(%error, "the old keys stay in use, for there are no new ones");
                 false
             }
         }

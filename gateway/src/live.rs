@@ -36,7 +36,8 @@ impl<'a> Live<'a> {
         let new = match (self.load)().and_then(|new| self.keeper.reload(&new, keeper::now_s()).map(|()| new)) {
             Ok(new) => new,
             Err(error) => {
-                warn!("SIGHUP changed nothing: {error}");
+                // Many mistakes are many lines, and here they are one event.
+                warn!(error = error.to_string().replace("\n", ";"), "SIGHUP changed nothing");
                 return None;
             }
         };

@@ -115,7 +115,7 @@ impl Admin {
     /// The gateway ends in good order: its address goes. Whoever waits for the end can tell by that.
     pub(crate) fn end(self) {
         if let Err(error) = std::fs::remove_file(&self.address_file) {
-            tracing::warn!("{}: cannot remove: {error}", self.address_file.display());
+            tracing::warn!(%error, "the address of the admin listener could not be removed");
         }
     }
 
@@ -172,7 +172,7 @@ fn run(listener: std::net::TcpListener, gateway: Gateway) {
         })
     });
     if let Err(error) = result {
-        tracing::error!("the admin listener has ended: {error}; the gateway goes on without it");
+        tracing::error!(%error, "the admin listener has ended; the gateway goes on without it");
     }
 }
 
@@ -180,7 +180,7 @@ fn run(listener: std::net::TcpListener, gateway: Gateway) {
 fn announce(data_dir: &Path, address: SocketAddr) {
     if let Err(error) = write_durably(data_dir, ADDRESS_FILE, format!("{address}\n").as_bytes()) {
         // A disk without room must not keep the gateway from serving.
-        tracing::warn!("commands will not find the admin listener at {address}: {error}");
+        tracing::warn!(%address, %error, "commands will not find the admin listener");
     }
 }
 

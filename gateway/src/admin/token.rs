@@ -32,7 +32,7 @@ impl Token {
         let token: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
         if let Err(error) = write_durably(data_dir, TOKEN_FILE, format!("{token}\n").as_bytes()) {
             // A disk without room must not keep the gateway from serving; commands that need the token say that it is missing.
-            tracing::warn!("no token for the admin listener is kept: {error}");
+            tracing::warn!(%error, "no token for the admin listener is kept");
         }
         Ok(Token(token.into_bytes().into()))
     }
