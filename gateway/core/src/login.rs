@@ -262,8 +262,10 @@ impl Shard {
         if pause {
             out.list.push(Output::PauseRead { conn });
         } else {
-            // The peer's deadline rested.
-            session.heard_us = now.mono_us;
+            if session.at_home().is_some() {
+                // The peer's deadline rested. That of HELLO does not.
+                session.heard_us = now.mono_us;
+            }
             out.list.push(Output::ResumeRead { conn });
         }
     }

@@ -43,7 +43,9 @@ impl Shard {
         let device_no = DeviceNo(user.highest.0 + 1);
         // A device that was removed and is back may know of more than was heard from it: that counts at once.
         user.confirmed = user.confirmed.max(login.last_id.min(user.head));
-        let valid_from_us = login.grant.proven_us.max(user.removed_us);
+        // What an older device of the name signed out of stays void.
+        let older_us = user.device_named(login.device.as_device()).map_or(0, |device| device.valid_from_us);
+        let valid_from_us = login.grant.proven_us.max(user.removed_us).max(older_us);
         let cursor = if is_planted { user.head } else { user.confirmed };
         let record = Record::Device {
             user: user.name.as_name(),

@@ -2,9 +2,9 @@
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use gateway_core::{ConnId, Envelope, Grant, Input, Now, Output, Outputs, Shard, ShardConfig};
+use gateway_core::{AccountRequest, ConnId, Envelope, Grant, Input, Now, Output, Outputs, Shard, ShardConfig};
 use storage::{DiskData, DiskDone, DiskError, DiskOp, DiskOpKind, File, StoreId};
 use wire::frame::{Credential, Credit, DeliverAck, Hello, SafeBy, Send, SendFlags};
 use wire::{Counter, Device, DeviceNo, Frame, Id, Incarnation, Mid, Name};
@@ -30,6 +30,16 @@ pub(crate) struct House {
     pub(crate) notices: Vec<String>,
     /// What went to other shards.
     pub(crate) forwarded: Vec<Envelope>,
+    /// Logins prove themselves by a ticket of this moment; without, by something given just now.
+    pub(crate) ticket_of_us: Option<u64>,
+    /// What was asked of the accounts.
+    pub(crate) asked: Vec<AccountRequest>,
+    /// Names that are free again.
+    pub(crate) purged: Vec<String>,
+    /// All frames, as bytes.
+    pub(crate) written: Vec<u8>,
+    /// Connections that are not read from.
+    pub(crate) paused: BTreeSet<ConnId>,
 }
 
 /// The store's key.
@@ -72,6 +82,11 @@ impl House {
             slots: Vec::new(),
             notices: Vec::new(),
             forwarded: Vec::new(),
+            ticket_of_us: None,
+            asked: Vec::new(),
+            purged: Vec::new(),
+            written: Vec::new(),
+            paused: BTreeSet::new(),
         };
         let mut out = Outputs::default();
         house.shard.start(house.now, &mut out);
@@ -94,6 +109,7 @@ impl House {
             match output {
                 Output::Write { conn, start, len } => {
                     let mut bytes = out.frames(*start, *len);
+                    self.written.extend_from_slice(bytes);
                     while let Ok(wire::deframer::Cut::Frame { frame_type, payload, len }) =
                         wire::deframer::cut(bytes, 1 << 20)
                     {
@@ -106,6 +122,10 @@ impl House {
                         bytes = &bytes[len..];
                     }
                 }
+                Output::PauseRead { conn } => drop(self.paused.insert(*conn)),
+                Output::ResumeRead { conn } => drop(self.paused.remove(conn)),
+                Output::Account { request, .. } => self.asked.push(request.clone()),
+                Output::Purged { user } => self.purged.push(user.to_string()),
                 Output::Drained => self.is_drained = true,
                 Output::Notice(notice) => self.notices.push(format!("{notice:?}")),
                 Output::Close { conn } => self.screens.entry(conn.index).or_default().push("closed".into()),
@@ -118,7 +138,9 @@ impl House {
                 Output::Disk(op) => self.disk(op),
                 Output::Authenticate { .. } if self.is_verifier_stopped => {}
                 Output::Authenticate { conn, .. } => {
-                    let verdict = Ok(Grant { proven_us: self.now.wall_us, ..Grant::default() });
+                    let by_ticket = self.ticket_of_us.is_some();
+                    let proven_us = self.ticket_of_us.unwrap_or(self.now.wall_us);
+                    let verdict = Ok(Grant { proven_us, by_ticket, ticket: b"fresh".as_slice().into() });
                     self.input(Input::Authenticated { conn, verdict });
                 }
                 Output::Forward { envelope, .. } => self.forwarded.push(envelope),
@@ -170,6 +192,18 @@ impl House {
         for op in std::mem::take(&mut self.waiting) {
             self.disk(op);
         }
+    }
+
+    /// The wall clock.
+    pub(crate) fn wall_us(&self) -> u64 {
+        self.now.wall_us
+    }
+
+    /// A connection that has not said HELLO.
+    pub(crate) fn open(&mut self, index: u32) -> ConnId {
+        let conn = ConnId { index, generation: 0 };
+        self.input(Input::Opened { conn });
+        conn
     }
 
     pub(crate) fn pass(&mut self, us: u64) {
@@ -249,6 +283,7 @@ fn show(frame: &Frame<'_>) -> String {
         Frame::SendNack(nack) => format!("SEND_NACK {} {}", nack.counter, nack.code),
         Frame::GoAway(goaway) => format!("GOAWAY {}", goaway.code),
         Frame::Error(error) => format!("ERROR {}", error.code),
+        Frame::AccountDone(done) => format!("ACCOUNT_DONE {} {}", done.request, done.code),
         Frame::Pong(pong) => format!("PONG {}", pong.token),
         other => format!("{other:?}"),
     }
