@@ -205,7 +205,8 @@ impl<'a> Shards<'a> {
     fn what_is_left(&self) -> Option<String> {
         self.tell_all(|| Letter::TellLeft);
         let deadline = Instant::now() + ANSWER_TIME_MAX;
-        let mut left: BTreeMap<u16, String> = (0..).zip(&self.threads).map(|(shard, _)| (shard, NO_ANSWER.into())).collect();
+        let mut left: BTreeMap<u16, String> =
+            (0..).zip(&self.threads).map(|(shard, _)| (shard, NO_ANSWER.into())).collect();
         let mut missing = left.len();
         while missing > 0 {
             match self.reports.recv_deadline(deadline) {
