@@ -2,8 +2,8 @@
 //!
 //! Nothing in here sleeps: everything waits for a condition, and panics with what it knows when a deadline passes.
 
-mod admin;
 mod account;
+mod admin;
 mod conn;
 mod gateway;
 mod pause;
@@ -13,8 +13,8 @@ mod process;
 mod stream;
 mod token;
 
-pub use admin::{Admin, Answer, Metrics, read_to_end};
 pub use account::{Done, LoginEnd, users, users_done, users_refused};
+pub use admin::{Admin, Answer, Metrics, read_to_end};
 pub use conn::{Conn, Got, HelloSpec, frame_bytes};
 pub use gateway::{Gateway, Setup, copy_dir};
 pub use pause::{LIMIT, until};
