@@ -20,7 +20,7 @@ use wire::{Device, Name};
 
 use self::conversation::Conversation;
 use self::login::{Login, Wanted};
-use crate::config::{DEFAULT_DATA_DIR, DEFAULT_LISTEN};
+use crate::config::{self, DEFAULT_LISTEN};
 use crate::dev_certificate;
 
 /// Chat from a terminal, or from a pipe.
@@ -67,7 +67,7 @@ pub(crate) struct ChatArgs {
     #[arg(long)]
     register: bool,
     /// Where `serve --dev` keeps its data on this machine: log in with a token of the key that it made there
-    /// [default: shardwire-data]
+    /// [default: SHARDWIRE__DATA_DIR, or shardwire-data]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Log in with this token (other users of the machine can read it in the process list; SHARDWIRE_TOKEN hides it)
@@ -140,7 +140,7 @@ fn endpoint(
     let trusted = match ca {
         Some(ca) => TlsConfig::from_ca_file(&ca).context("--ca")?,
         None => {
-            let ca = data_dir.unwrap_or(Path::new(DEFAULT_DATA_DIR)).join(dev_certificate::CA);
+            let ca = config::data_dir(data_dir.map(Path::to_owned)).join(dev_certificate::CA);
             TlsConfig::from_ca_file(&ca).context(
                 "whom to trust? Give --ca FILE, or run from where `serve --dev --tls-listen 127.0.0.1:7443` runs, or with \
                  its --data-dir",

@@ -11,7 +11,7 @@ use wire::{Code, Name};
 
 use super::password;
 use crate::auth;
-use crate::config::DEFAULT_DATA_DIR;
+use crate::config;
 
 /// What the command line says about it.
 pub(super) struct Wanted {
@@ -51,7 +51,7 @@ impl Login {
         if was_here && wanted.data_dir.is_none() {
             return Ok(Login::Ticket);
         }
-        let key = wanted.data_dir.unwrap_or_else(|| DEFAULT_DATA_DIR.into()).join(auth::DEV_KEY);
+        let key = config::data_dir(wanted.data_dir).join(auth::DEV_KEY);
         if !key.exists() {
             bail!(
                 "how do you log in? With --password, or --register if you have no account there yet; with --token TOKEN; or \
