@@ -59,7 +59,12 @@ fn fixed_seeds_keep_every_promise_and_reach_every_edge() {
 }
 
 /// What a simulation that proves something must have been through.
-const EDGES: [&str; 31] = [
+const EDGES: [&str; 41] = [
+    "account disabled",
+    "account done",
+    "account purged",
+    "account refused",
+    "bad credential",
     "blocked",
     "clock set back",
     "clock set forward",
@@ -71,9 +76,12 @@ const EDGES: [&str; 31] = [
     "drained",
     "link cut",
     "logged out",
+    "login void",
     "moved",
+    "name free again",
     "read failed",
     "reading paused",
+    "registers",
     "refused: inbox full",
     "refused: storage full",
     "refused: unknown recipient",
@@ -84,12 +92,14 @@ const EDGES: [&str; 31] = [
     "shown ephemeral",
     "shown self-copy",
     "store failed",
+    "successor",
     "told of drain",
     "told received",
     "told refused",
     "told refused, not known",
     "told stored",
     "torn tail",
+    "void login",
     "wiped",
 ];
 

@@ -6,6 +6,7 @@ use shardwire_sdk::{Backoff, Client, Config, Credential, Event};
 use wire::frame::{Credit, SendFlags};
 use wire::{Code, Counter, Device, Id, Name, NameBuf};
 
+use super::accounts::Standing;
 use super::content::{BODY_LEN_MIN, Key};
 use super::model::{Model, Told};
 use super::net::{End, LinkId, Reading, piece_len};
@@ -33,6 +34,8 @@ pub struct SimClient {
     pub install: u16,
     /// Whose device.
     pub user: usize,
+    /// Which of those who had this name one after the other.
+    pub generation: u32,
     name: NameBuf,
     device: String,
     habits: Habits,
@@ -60,16 +63,19 @@ pub struct SimClient {
     pub idle_until_us: u64,
     /// The SDK will not connect again by itself, and this is why.
     pub ended: Option<u16>,
-    /// Signed out with `forget`: its user does not come back.
+    /// Signed out with `forget`, or deleted: its user does not come back.
     pub is_leaving: bool,
+    /// Its user deletes the account.
+    is_deleting: bool,
 }
 
 impl SimClient {
     /// A client with an empty store; its program is not running.
-    pub fn new(install: u16, user: usize, name: NameBuf, device: String, habits: Habits) -> SimClient {
+    pub fn new(install: u16, user: usize, name: NameBuf, device: String, generation: u32, habits: Habits) -> SimClient {
         SimClient {
             install,
             user,
+            generation,
             name,
             device,
             habits,
@@ -87,6 +93,7 @@ impl SimClient {
             idle_until_us: 0,
             ended: None,
             is_leaving: false,
+            is_deleting: false,
         }
     }
 
@@ -113,7 +120,9 @@ impl SimClient {
     /// Starts the program on its store.
     pub fn start(&mut self, around: &mut Around<'_>) {
         let device = Device::parse(self.device.as_bytes()).expect("a device's name");
-        let mut config = Config::new(self.name.clone(), device.into(), Credential::Token("good".into()));
+        // Sometimes nobody is there to type a password, and the ticket must do.
+        let credential = if around.rng.chance(1, 3) { Credential::None } else { self.credential(around) };
+        let mut config = Config::new(self.name.clone(), device.into(), credential);
         config.credit = self.habits.credit;
         config.ack_delay_ms = self.habits.ack_delay_ms;
         config.backoff = Backoff { first_ms: 20, max_ms: 1_000 };
@@ -141,12 +150,58 @@ impl SimClient {
         }
     }
 
-    /// Connects again although the SDK had given up.
+    /// Connects again although the SDK had given up: its person types what the gateway wants.
     pub fn come_back(&mut self, around: &mut Around<'_>) {
-        if let Some(sdk) = &mut self.sdk {
-            self.ended = None;
-            sdk.restart(around.clock.mono_us());
+        let credential = self.credential(around);
+        let account = around.accounts.of(self.user);
+        let is_free = !account.has_tokens && matches!(account.standing, Standing::Free | Standing::Purging);
+        let Some(sdk) = &mut self.sdk else { return };
+        self.ended = None;
+        if is_free {
+            let password = around.accounts.new_password();
+            if sdk.register(&password).is_ok() {
+                around.model.tally.count("registers");
+            }
+        } else {
+            sdk.set_credential(credential);
         }
+        sdk.restart(around.clock.mono_us());
+        self.after(around);
+    }
+
+    fn credential(&self, around: &Around<'_>) -> Credential {
+        if around.accounts.of(self.user).has_tokens {
+            Credential::Token("good".into())
+        } else {
+            Credential::Password(around.accounts.password(self.user).into())
+        }
+    }
+
+    /// Its person gives the account another password, and has it wrong at times.
+    pub fn change_password(&mut self, around: &mut Around<'_>) {
+        let (mut old, new) = (around.accounts.password(self.user), around.accounts.new_password());
+        if around.rng.chance(1, 8) {
+            old.push('?');
+        }
+        let now = around.clock.mono_us();
+        if let Some(sdk) = &mut self.sdk
+            && sdk.change_password(now, &old, &new).is_ok()
+        {
+            around.model.tally.count("changes password");
+        }
+        self.after(around);
+    }
+
+    /// Its person deletes the account.
+    pub fn delete_account(&mut self, around: &mut Around<'_>) {
+        let (now, password) = (around.clock.mono_us(), around.accounts.password(self.user));
+        if let Some(sdk) = &mut self.sdk
+            && sdk.delete_account(now, &password).is_ok()
+        {
+            self.is_deleting = true;
+            around.model.tally.count("deletes account");
+        }
+        self.after(around);
     }
 
     /// Whether [`SimClient::turn`] would do something now.
@@ -360,7 +415,9 @@ impl SimClient {
             }
             Event::Gap { first, last, .. } => around.model.fail(format!("a gap from {first} to {last} was announced")),
             Event::Error { code, text, .. } => around.model.fail(format!("error {code} to an honest client: {text}")),
-            Event::Renumbered { .. } if self.is_leaving => {}
+            Event::AccountDone { .. } if self.is_deleting => self.is_leaving = true,
+            Event::AccountFailed { .. } => self.is_deleting = false,
+            Event::Renumbered { .. } if self.is_leaving || self.is_deleting => {}
             Event::Renumbered { .. } => around.model.fail("an honest client was renumbered".to_owned()),
             Event::Welcomed(_) | Event::Moved { .. } => {}
             _ => {}

@@ -21,6 +21,10 @@ pub const ALL: &[(&str, Planted, &str)] = &[
     ("RefuseAfterDeliver", Planted::Core(gateway_core::Fault::RefuseAfterDeliver), "disk trouble"),
     ("NewDeviceAtHead", Planted::Core(gateway_core::Fault::NewDeviceAtHead), "many devices"),
     ("DeliverPastCredit", Planted::Core(gateway_core::Fault::DeliverPastCredit), "slow readers"),
+    ("TakeOldTicket", Planted::Core(gateway_core::Fault::TakeOldTicket), "accounts"),
+    ("SignOutBeforeDurable", Planted::Core(gateway_core::Fault::SignOutBeforeDurable), "accounts"),
+    ("VoidLeavesSessions", Planted::Core(gateway_core::Fault::VoidLeavesSessions), "accounts"),
+    ("PurgeLeavesInbox", Planted::Core(gateway_core::Fault::PurgeLeavesInbox), "accounts"),
     ("NoSyncInRecovery", Planted::Storage(storage::Fault::NoSyncInRecovery), "crashes"),
     ("DropDuplicateSilently", Planted::Sdk, "crashes"),
 ];

@@ -83,6 +83,7 @@ impl Gateway {
         for shell in std::mem::take(&mut self.shells) {
             self.resting.push(shell.crash(around, is_power_cut));
         }
+        around.accounts.on_crash();
         around.model.on_crash();
     }
 
@@ -115,6 +116,7 @@ impl Gateway {
         if self.phase == Phase::Starting && self.shells.iter().all(|shell| shell.is_ready) {
             trace!(around.trace, "the gateway serves");
             self.phase = Phase::Serving;
+            self.say_what_is_void(around);
             around.mesh.is_open = true;
         }
         if self.phase == Phase::Draining
@@ -126,6 +128,18 @@ impl Gateway {
                 around.model.on_drained();
             }
             self.crash(around, true);
+        }
+    }
+
+    /// Before anybody may log in.
+    fn say_what_is_void(&mut self, around: &mut Around<'_>) {
+        around.accounts.on_crash();
+        for user in 0..around.accounts.count() {
+            let void = around.accounts.void(user);
+            if void.before_us > 0 {
+                let home = usize::from(around.accounts.home(user).0);
+                self.shells[home].void(&void, around);
+            }
         }
     }
 

@@ -3,12 +3,14 @@
 //! Any number of [`gateway_core::Shard`]s and [`shardwire_sdk::Client`]s in one thread, with simulated network, disks and
 //! clocks. A [`world`] picks what happens next, a [`model`] that knows only `docs/delivery.md` judges. Start at [`run`].
 
+pub mod accounts;
 pub mod client;
 pub mod clock;
 pub mod content;
 pub mod disk;
 pub mod fault;
 pub mod gateway;
+mod logins;
 pub mod mesh;
 mod misfortune;
 pub mod model;

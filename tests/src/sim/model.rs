@@ -90,6 +90,12 @@ pub struct Message {
     pub is_resolved: bool,
     /// Its sender knew of no outcome when the gateway crashed: it may take a later place.
     pub was_open_in_crash: bool,
+    /// A SEND of it was handed in and not answered.
+    pub is_open: bool,
+    /// Users whose account was deleted since it was offered: nothing of it is owed to whoever has the name now.
+    pub erased_for: BTreeSet<usize>,
+    /// Those of them that must not get it, unless it is sent again.
+    pub gone_for: BTreeSet<usize>,
 }
 
 /// One life of a client's store.
@@ -144,6 +150,11 @@ pub struct Model {
     pub(super) installs: Vec<Install>,
     pub(super) devices: Vec<Device>,
     pub(super) sessions: BTreeMap<LinkId, super::wiretap::Session>,
+    pub(super) logins: super::logins::Logins,
+    /// What the wall clock says.
+    pub(super) wall_us: u64,
+    /// The last moment that was given to a proof.
+    pub(super) last_us: u64,
     /// Which message has which place in whose inbox, ever.
     pub(super) places: BTreeMap<(usize, Id), Key>,
     /// The last new place that was seen of an inbox, and in which run.
@@ -176,6 +187,9 @@ impl Model {
             installs: Vec::new(),
             devices: Vec::new(),
             sessions: BTreeMap::new(),
+            logins: super::logins::Logins::default(),
+            wall_us: 0,
+            last_us: 0,
             places: BTreeMap::new(),
             given_in: BTreeMap::new(),
             started_at: 0,
@@ -237,6 +251,9 @@ impl Model {
             has_two_names: false,
             is_resolved: false,
             was_open_in_crash: false,
+            is_open: false,
+            erased_for: BTreeSet::new(),
+            gone_for: BTreeSet::new(),
         };
         self.messages.insert(key, message);
         self.tally.count(if is_ephemeral { "sent ephemeral" } else { "sent" });

@@ -16,6 +16,7 @@ impl Model {
         let message = self.messages.get_mut(&key).expect("sent");
         let (to, offered, refused_in) = (message.to, message.offered.expect("sent"), message.refused_in);
         let is_first = message.promised.is_none();
+        message.is_open = false;
         message.promised.get_or_insert(now);
         let is_renumbered = self.devices[device].is_leaving;
         let contradicts = refused_in == Some(now.epoch) && !is_renumbered;
@@ -60,14 +61,17 @@ impl Model {
         };
         let epoch = self.now.epoch;
         let message = self.messages.get_mut(&key).expect("sent");
+        message.is_open = false;
         let is_repeated = message.refused_in.replace(epoch) == Some(epoch);
         // What an earlier run stored may be delivered, confirmed and forgotten before its retry comes.
         let is_new = message.offered.is_some_and(|offered| offered.epoch == epoch);
         let was_delivered = message.delivered_in == Some(epoch) && (is_new || message.confirmed_by.is_empty());
         let was_promised = message.promised.is_some_and(|moment| moment.epoch == epoch);
         let (to, offered) = (message.to, message.offered.expect("sent").step);
+        let is_erased = message.erased_for.contains(&to) && !is_new;
         // Who left and comes back has a new number, and with it a new name for each message it has heard nothing of.
-        let is_renumbered = self.devices[device].is_leaving;
+        // And of what an earlier run stored for an account that was deleted since, nothing is known either.
+        let is_renumbered = self.devices[device].is_leaving || is_erased;
         self.check(!was_delivered || is_renumbered, || format!("{key} was delivered and then refused in the same run"));
         self.check(!was_promised || is_renumbered, || {
             format!("{key} was acknowledged and then refused in the same run")
@@ -77,13 +81,14 @@ impl Model {
         }
         let was_known =
             self.devices.iter().any(|device| device.user == to && device.registered_at.is_some_and(|at| at < offered));
+        let was_deleted = self.logins.purged.contains(&to);
         // The copy for the sender's other devices needs room too.
         let sender = self.devices[device].user;
         let in_inbox = [to, sender]
             .map(|user| self.messages.values().filter(|other| other.to == user || other.from == user).count());
         let is_full = in_inbox.into_iter().any(|count| count > self.rules.inbox_count_max as usize);
         let fits = match Code::from_number(code) {
-            Some(Code::UnknownRecipient) => self.rules.refuses_strangers && !was_known,
+            Some(Code::UnknownRecipient) => self.rules.refuses_strangers && (!was_known || was_deleted),
             Some(Code::InboxFull) => is_full,
             Some(Code::StorageFull) => !self.are_disks_good,
             _ => false,

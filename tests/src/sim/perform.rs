@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 
-use gateway_core::{ConnId, Grant, Input, Notice, Output};
+use gateway_core::{ConnId, Input, Notice, Output};
 use storage::{DiskOpKind, File, LogState};
+use wire::decode;
 use wire::deframer::{Cut, cut};
 use wire::limits::PAYLOAD_LEN_MAX;
-use wire::{Code, decode};
 
 use super::mesh::Moving;
 use super::net::{End, LinkId};
@@ -33,15 +33,24 @@ impl Shell {
                 self.conns[at].outbox.extend(frames);
                 self.overhear(self.conns[at].link, frames, around);
             }
-            Output::Authenticate { conn, credential, .. } => {
+            Output::Authenticate { conn, user, device, credential } => {
                 let Some(at) = self.find(conn, "Authenticate", around) else { return };
                 self.conns[at].is_paused = true;
-                let is_good = credential == gateway_core::Credential::Token("good".into());
-                let grant = Grant { proven_us: around.clock.now().wall_us, ..Grant::default() };
-                self.verdicts.push((conn, if is_good { Ok(grant) } else { Err(Code::CredentialExpired.into()) }));
+                let wall_us = around.clock.now().wall_us;
+                let verdict = around.accounts.check(user.as_name(), device.as_device(), &credential, wall_us);
+                self.verdicts.push((conn, verdict));
             }
-            Output::Account { conn, .. } => around.model.fail(format!("nobody sent ACCOUNT, {conn:?} did")),
-            Output::Purged { user } => around.model.fail(format!("{user} was purged, and nobody asked for it")),
+            Output::Account { conn, request } => {
+                let Some(_) = self.find(conn, "Account", around) else { return };
+                trace!(around.trace, "s{} asks the accounts: {request:?}", self.index.0);
+                around.accounts.ask(self.index, conn, request);
+            }
+            Output::Purged { user } => {
+                trace!(around.trace, "s{} says that {user} is purged", self.index.0);
+                let user = around.model.user(user.as_name()).expect("one of the world's own");
+                around.accounts.on_purged(user);
+                around.model.on_purged(user);
+            }
             Output::Handoff { conn, to, login } => {
                 let Some(at) = self.find(conn, "Handoff", around) else { return };
                 let Conn { link, unread, outbox, .. } = self.conns.swap_remove(at);

@@ -43,6 +43,10 @@ impl World {
         for shard in 0..self.gateway.shard_count() {
             self.gateway.disk_mut(shard).faults = DiskFaults::default();
         }
+        for user in 0..self.user_count {
+            self.accounts.set_disabled(user, false);
+            self.on_account_changed(user);
+        }
         for at in 0..self.clients.len() {
             let is_away = some_are_absent && self.rng.chance(1, 4);
             let client = &mut self.clients[at];
@@ -68,6 +72,9 @@ impl World {
             self.gateway.start(around!(self));
         }
         for at in 0..self.clients.len() {
+            if self.bury(at) {
+                continue;
+            }
             let client = &mut self.clients[at];
             if self.model.is_away(client.install) {
                 continue;

@@ -9,6 +9,7 @@ use wire::decode;
 use wire::deframer::{Cut, cut};
 use wire::limits::HELLO_PAYLOAD_LEN_MAX;
 
+use super::accounts::{Accounts, Delivery, Void};
 use super::clock::Clock;
 use super::disk::SimDisk;
 use super::mesh::{Mesh, Moving};
@@ -26,6 +27,8 @@ pub struct Around<'a> {
     pub net: &'a mut Net,
     /// What lies between the shards.
     pub mesh: &'a mut Mesh,
+    /// The accounts.
+    pub accounts: &'a mut Accounts,
     /// The judge.
     pub model: &'a mut Model,
     /// What happens by chance.
@@ -62,6 +65,10 @@ enum Source {
     /// The peer is gone, and reading is paused: the socket says so whether anybody reads or not.
     HangUp(usize),
     Verdict(usize),
+    /// Something was asked of the accounts, and any shard's turn will do to let them act.
+    Accounts,
+    /// The accounts have written.
+    Letter,
     Lane(ShardIndex, LaneClass),
     Disk,
     Tick,
@@ -192,6 +199,12 @@ impl Shell {
         let hung_up = |conn: &Conn| conn.is_paused && around.net.has_ended(conn.link, End::Gateway);
         sources.extend((0..self.conns.len()).filter(|at| hung_up(&self.conns[*at])).map(Source::HangUp));
         sources.extend((0..self.verdicts.len()).map(Source::Verdict));
+        if around.accounts.has_pending() {
+            sources.push(Source::Accounts);
+        }
+        if around.accounts.has_letter(self.index) {
+            sources.push(Source::Letter);
+        }
         sources.extend(around.mesh.waiting(self.index).map(|(from, class)| Source::Lane(from, class)));
         if self.disk.pending() > 0 {
             sources.push(Source::Disk);
@@ -226,6 +239,17 @@ impl Shell {
                 let (conn, verdict) = self.verdicts.swap_remove(at);
                 self.handle(Input::Authenticated { conn, verdict }, around);
             }
+            Source::Accounts => {
+                if let Some(user) = around.accounts.act(around.clock.now().wall_us) {
+                    around.model.set_moment(around.clock.now().wall_us, around.accounts.last_us());
+                    around.model.on_account_changed(user);
+                }
+            }
+            Source::Letter => match around.accounts.take_letter(self.index) {
+                Some(Delivery::Done(done)) => self.handle(done, around),
+                Some(Delivery::Void(void)) => self.void(&void, around),
+                None => {}
+            },
             Source::Lane(from, class) => {
                 if let Some(envelope) = around.mesh.take(from, self.index, class) {
                     trace!(around.trace, "s{} takes from s{}: {}", self.index.0, from.0, show::envelope(&envelope));
@@ -246,6 +270,16 @@ impl Shell {
             }
             Source::Tick => self.handle(Input::Tick, around),
         }
+    }
+
+    /// Logins are void.
+    pub(super) fn void(&mut self, void: &Void, around: &mut Around<'_>) {
+        trace!(around.trace, "s{} {void:?}", self.index.0);
+        around.model.on_void(void);
+        let Void { name, before_us, code, purge, except, .. } = void.clone();
+        self.handle(Input::Void { user: name, before_us, code, purge, except }, around);
+        let open: Vec<_> = self.conns.iter().map(|conn| (conn.link, except == Some(conn.id))).collect();
+        around.model.after_void(void, &open);
     }
 
     fn add(&mut self, link: LinkId, payload_len_max: usize) -> ConnId {
@@ -271,6 +305,7 @@ impl Shell {
         let id = self.add(link, self.config.payload_len_max as usize);
         let conn = self.conns.last_mut().expect("just added");
         (conn.unread, conn.outbox, conn.is_paused) = (unread, outbox, true);
+        around.model.set_moment(around.clock.now().wall_us, around.accounts.last_us());
         trace!(around.trace, "s{} adopts {link} = {id:?} of {}/{}", self.index.0, login.user, login.device);
         let install = around.mesh.owner(link);
         around.model.on_adopt(link, install, &login);
@@ -311,6 +346,7 @@ impl Shell {
             return false;
         }
         let (link, now) = (conn.link, around.clock.now());
+        around.model.set_moment(now.wall_us, around.accounts.last_us());
         let mut unread = std::mem::take(&mut conn.unread);
         let taken = match cut(&unread, conn.payload_len_max) {
             Ok(Cut::Need(_)) => None,

@@ -38,6 +38,7 @@ impl Model {
         let lies_above = message.confirmed_at.is_none_or(|step| registered_at < step);
         exists
             && !is_sender
+            && !message.erased_for.contains(&device.user)
             && if device.user == message.to && message.from != message.to {
                 lies_above
             } else {

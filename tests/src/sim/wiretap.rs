@@ -15,7 +15,7 @@ use super::net::LinkId;
 /// A session, as the border shows it.
 #[derive(Debug)]
 pub(super) struct Session {
-    device: usize,
+    pub(super) device: usize,
     /// At which step it came home.
     adopted_at: u64,
     credit: Credit,
@@ -27,13 +27,27 @@ pub(super) struct Session {
     counter: Counter,
     is_welcomed: bool,
     /// GOAWAY was written.
-    is_over: bool,
+    pub(super) is_over: bool,
+    /// When its login was proven, and whether by a ticket.
+    pub(super) proven_us: u64,
+    by_ticket: bool,
+    /// LOGOUT was handed in: tickets from before this are void once it is answered.
+    pub(super) logout_us: Option<u64>,
 }
 
 impl Model {
     /// A home shard is handed a connection that logged in.
     pub fn on_adopt(&mut self, link: LinkId, install: u16, login: &Login) {
         let user = self.user(login.user.as_name()).expect("the world's own users");
+        if self.must_refuse(user, login) {
+            return self.refuse(link);
+        }
+        let known = self.devices.iter().any(|device| {
+            device.user == user && device.name == login.device && device.incarnation == login.incarnation
+        });
+        if !known {
+            self.on_trouble(user, Some(login.device.clone()));
+        }
         let device = self.device(install, user, login);
         for (index, other) in self.devices.iter_mut().enumerate() {
             if index != device && other.user == user && other.name == login.device {
@@ -49,9 +63,11 @@ impl Model {
             counter: Counter(0),
             is_welcomed: false,
             is_over: false,
+            proven_us: login.grant.proven_us,
+            by_ticket: login.grant.by_ticket,
+            logout_us: None,
         };
         self.sessions.insert(link, session);
-        self.confirm(device, login.last_id);
         self.tally.count("adopted");
     }
 
@@ -90,6 +106,8 @@ impl Model {
                 let now = self.now;
                 let message = self.messages.get_mut(&key).expect("identified");
                 message.offered.get_or_insert(now);
+                message.is_open = true;
+                message.gone_for.clear();
                 if !message.is_ephemeral {
                     self.on_offered(link, device, key, send.mid, send.span);
                 }
@@ -103,9 +121,20 @@ impl Model {
                 self.confirm(device, ack.id);
             }
             Frame::Credit(credit) => session.credit = *credit,
-            Frame::Logout(logout) if logout.forget => self.devices[device].is_leaving = true,
+            Frame::Logout(logout) => self.on_logout(link, device, logout.forget),
             _ => {}
         }
+    }
+
+    fn on_logout(&mut self, link: LinkId, device: usize, forget: bool) {
+        let session = self.sessions.get_mut(&link).expect("it signs out");
+        // What the clock says when it is set back does not make a later proof an old one.
+        session.logout_us = Some(self.wall_us.max(session.proven_us + 1).min(self.last_us + 1));
+        let Device { user, name, is_leaving, .. } = &mut self.devices[device];
+        *is_leaving |= forget;
+        // Of a device that is removed, its successor's tickets hear too.
+        let (user, name) = (*user, name.clone());
+        self.on_trouble(user, (!forget).then_some(name));
     }
 
     fn on_offered(&mut self, link: LinkId, device: usize, key: Key, mid: Mid, span: u8) {
@@ -133,9 +162,18 @@ impl Model {
 
     /// A core writes a frame to a client.
     pub fn on_frame_out(&mut self, link: LinkId, frame: &Frame<'_>) {
+        if let Frame::AccountDone(done) = frame {
+            self.tally.count(if done.code == 0 { "account done" } else { "account refused" });
+            return self.on_ticket(done.ticket);
+        }
+        let is_refused = self.is_refused(link) && !matches!(frame, Frame::GoAway(_));
+        self.check(!is_refused, || format!("a login that is void, or an old ticket, was taken: {frame:?}"));
         if let Some(session) = self.sessions.get_mut(&link) {
             let was_over = std::mem::replace(&mut session.is_over, matches!(frame, Frame::GoAway(_)));
             self.check(!was_over, || format!("{frame:?} was written behind GOAWAY"));
+        }
+        if let Frame::GoAway(goaway) = frame {
+            self.on_goaway(link, goaway.code);
         }
         if let Frame::Error(wire::frame::ErrorInfo { code, text, .. })
         | Frame::GoAway(wire::frame::GoAway { code, text, .. }) = frame
@@ -146,12 +184,16 @@ impl Model {
             return self.fail(format!("{frame:?} was written before login"));
         };
         let (device, adopted_at, is_first) = (session.device, session.adopted_at, !session.is_welcomed);
+        let last_id = session.delivered;
         session.is_welcomed = true;
         self.check(is_first == matches!(frame, Frame::Welcome(_)), || {
             format!("not WELCOME, but {frame:?} comes first")
         });
         match frame {
-            Frame::Welcome(welcome) => self.on_welcome(device, adopted_at, welcome),
+            Frame::Welcome(welcome) => {
+                self.confirm(device, last_id);
+                self.on_welcome(device, adopted_at, welcome);
+            }
             Frame::Deliver(deliver) => self.on_deliver(link, device, deliver),
             Frame::SendAck(acks) => acks.iter().for_each(|ack| self.on_send_ack(device, ack)),
             Frame::SendNack(nack) => self.on_send_nack(device, nack.counter, nack.code),
@@ -161,15 +203,26 @@ impl Model {
         }
     }
 
+    fn on_goaway(&mut self, link: LinkId, code: u16) {
+        let Some(Session { device, proven_us, by_ticket, logout_us, .. }) = self.sessions.get(&link) else { return };
+        let (proven_us, by_ticket, logout_us) = (*proven_us, *by_ticket, *logout_us);
+        let Device { user, name, .. } = &self.devices[*device];
+        let (user, name) = (*user, name.clone());
+        match (Code::from_number(code), logout_us) {
+            (Some(Code::LoggedOut), Some(moment_us)) => self.on_signed_out(user, name, moment_us),
+            (Some(Code::CredentialExpired), _) if by_ticket => self.check_refusal(user, &name, proven_us),
+            _ => {}
+        }
+    }
+
     /// An honest client gives no offence: what ends its sessions is the network, the operator or another session.
     fn on_complaint(&mut self, code: u16, text: &str) {
         let of_disks = [Code::StorageFull, Code::Internal].map(Code::number);
         let has_cause = of_disks.contains(&code) && !self.are_disks_good;
-        const HARMLESS: [Code; 9] = [
+        const HARMLESS: [Code; 8] = [
             Code::HelloTimeout,
             Code::HeartbeatTimeout,
             Code::SlowReader,
-            Code::CredentialExpired,
             Code::Replaced,
             Code::LoggedOut,
             Code::Draining,
@@ -177,6 +230,7 @@ impl Model {
             Code::NewIncarnation,
         ];
         let code = Code::from_number(code);
+        let has_cause = has_cause || code.is_some_and(Model::is_about_login);
         self.check(has_cause || code.is_some_and(|code| HARMLESS.contains(&code)), || {
             format!("{code:?} to an honest client: {text}")
         });
@@ -187,6 +241,10 @@ impl Model {
             Some(Code::SlowReader) => "slow reader closed",
             Some(Code::HeartbeatTimeout) => "heartbeat timed out",
             Some(Code::NewIncarnation) => "told to take a new incarnation",
+            Some(Code::CredentialExpired) => "login void",
+            Some(Code::BadCredential) => "bad credential",
+            Some(Code::AccountDisabled) => "account disabled",
+            Some(Code::Revoked) => "device revoked",
             _ => "other complaint",
         });
     }
@@ -225,6 +283,7 @@ impl Model {
             device.start.1 = Id::NONE;
         }
         device.registered_at.get_or_insert(adopted_at);
+        self.on_ticket(welcome.ticket);
         self.tally.count("welcomed");
     }
 
@@ -251,6 +310,7 @@ impl Model {
             format!("{key} was refused, and then delivered in the same run")
         });
         let user = self.devices[device].user;
+        self.check_not_erased(device, key);
         self.occupy(user, id, key);
         self.check_single(user, id, key);
         let start = self.devices[device].start.1;
@@ -303,7 +363,8 @@ impl Model {
                     && device.sent.values().all(|sent| *sent != key)
                     && !message.confirmed_by.contains(&index)
             });
-        let is_single = first == id || message.has_two_names || !(is_new || is_wanted);
+        let is_single =
+            first == id || message.erased_for.contains(&user) || message.has_two_names || !(is_new || is_wanted);
         self.check(is_single, || format!("{key} got place {first} and then {id} in one run"));
     }
 
@@ -329,6 +390,7 @@ impl Model {
     /// All shards died, and what only memory held is gone.
     pub fn on_crash(&mut self) {
         self.sessions.clear();
+        self.forget_logins();
         for message in self.messages.values_mut() {
             message.was_open_in_crash |= message.offered.is_some() && !message.is_resolved;
         }

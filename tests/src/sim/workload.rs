@@ -42,6 +42,14 @@ pub enum Chaos {
     FailRead,
     /// The wall clock jumps.
     JumpClock,
+    /// A user changes his password.
+    ChangePassword,
+    /// An operator shuts an account, or opens it again.
+    Disable,
+    /// A user deletes his account.
+    Delete,
+    /// Somebody tries a ticket that is void.
+    OldTicket,
 }
 
 /// A kind of world.
@@ -163,6 +171,26 @@ pub const PROFILES: &[Profile] = &[
         ..CALM
     },
     Profile {
+        name: "accounts",
+        chaos: &[
+            (Chaos::ChangePassword, 4),
+            (Chaos::Disable, 3),
+            (Chaos::Delete, 2),
+            (Chaos::OldTicket, 8),
+            (Chaos::LogOut, 4),
+            (Chaos::Forget, 1),
+            (Chaos::HangUp, 3),
+            (Chaos::KillClient, 3),
+            (Chaos::CutLink, 2),
+            (Chaos::WipeClient, 1),
+            (Chaos::PowerCut, 2),
+            (Chaos::Kill, 1),
+        ],
+        chaos_rate: 30,
+        device_count_max: 3,
+        ..CALM
+    },
+    Profile {
         name: "everything",
         chaos: &[
             (Chaos::CutLink, 6),
@@ -182,6 +210,10 @@ pub const PROFILES: &[Profile] = &[
             (Chaos::FailSync, 1),
             (Chaos::FailRead, 1),
             (Chaos::JumpClock, 2),
+            (Chaos::ChangePassword, 1),
+            (Chaos::Disable, 1),
+            (Chaos::Delete, 1),
+            (Chaos::OldTicket, 2),
         ],
         chaos_rate: 20,
         device_count_max: 3,

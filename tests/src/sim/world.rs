@@ -4,6 +4,7 @@ use gateway_core::{ShardConfig, UnknownRecipients};
 use storage::StoreId;
 use wire::{Name, NameBuf};
 
+use super::accounts::Accounts;
 use super::client::SimClient;
 use super::clock::Clock;
 use super::fault::Planted;
@@ -22,6 +23,7 @@ macro_rules! around {
             clock: &$world.clock,
             net: &mut $world.net,
             mesh: &mut $world.mesh,
+            accounts: &mut $world.accounts,
             model: &mut $world.model,
             rng: &mut $world.rng,
             trace: &mut $world.trace,
@@ -38,6 +40,7 @@ pub struct World {
     pub(super) clock: Clock,
     pub(super) net: Net,
     pub(super) mesh: Mesh,
+    pub(super) accounts: Accounts,
     /// The judge.
     pub model: Model,
     pub(super) trace: Trace,
@@ -61,8 +64,12 @@ impl World {
             refuses_strangers: configs[0].unknown_recipients == UnknownRecipients::Refuse,
             inbox_count_max: configs[0].inbox_count_max,
         };
+        let token_users = rng.next_u64();
+        let has_tokens = |user: usize| user == user_count || token_users >> user & 1 == 1;
+        let accounts = Accounts::new(&names, has_tokens, configs[0].key, configs.len());
         let mut world = World {
             profile,
+            accounts,
             clock: Clock::new(),
             net: Net::default(),
             mesh: Mesh::new(configs.len()),
@@ -97,7 +104,8 @@ impl World {
     pub(super) fn client(&mut self, user: usize, device: String) -> SimClient {
         let install = self.model.install(user, &device);
         let habits = self.profile.habits(&mut self.rng, self.planted == Some(Planted::Sdk));
-        SimClient::new(install, user, self.names[user].clone(), device, habits)
+        let generation = self.accounts.of(user).generation;
+        SimClient::new(install, user, self.names[user].clone(), device, generation, habits)
     }
 
     /// The time of misfortunes: until everything was sent, and a while longer.
@@ -189,6 +197,9 @@ impl World {
             return;
         }
         let Some(at) = self.any_client() else { return };
+        if self.bury(at) {
+            return;
+        }
         let client = &mut self.clients[at];
         if client.is_leaving {
             return;
@@ -198,6 +209,24 @@ impl World {
         } else if client.ended.is_some() && self.rng.chance(1, 2) {
             client.come_back(around!(self));
         }
+    }
+
+    /// Of a deleted account nothing is left but its name: somebody else may come, who takes the first that is free. Says whether
+    /// that was so.
+    pub(super) fn bury(&mut self, at: usize) -> bool {
+        let client = &self.clients[at];
+        let (user, device) = (client.user, client.device().to_owned());
+        if client.generation == self.accounts.of(user).generation {
+            return false;
+        }
+        let (is_over, install) = (!client.is_running() || client.ended.is_some() || client.is_leaving, client.install);
+        if is_over {
+            self.clients[at].stop(around!(self));
+            self.model.forget_install(install);
+            self.clients[at] = self.client(user, device);
+            self.model.tally.count("successor");
+        }
+        true
     }
 
     /// When something is due that nobody asks for.
