@@ -135,7 +135,7 @@ impl<S: Store> Client<S> {
                 }
                 self.events.push_back(Event::AccountDone { request: wish.request });
                 // What else comes on this connection speaks of numbers that are another's now.
-                return self.close(None, Next::End { code: Code::Revoked.number() });
+                return self.close(None, Next::End { code: Code::AccountDisabled.number() });
             }
         }
         self.events.push_back(Event::AccountDone { request: wish.request });

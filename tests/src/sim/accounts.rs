@@ -201,7 +201,7 @@ impl Accounts {
             AccountKind::Delete { .. } => {
                 (account.standing, account.valid_from_us) = (Standing::Purging, before_us);
                 account.generation += 1;
-                (Box::default(), Some((Code::Revoked, true, None)))
+                (Box::default(), Some((Code::AccountDisabled, true, None)))
             }
         };
         self.letters[usize::from(shard.0)].push_back(Letter::Done { conn, request, result: Ok(ticket) });
@@ -243,7 +243,7 @@ impl Accounts {
         let is_disabled = *standing == Standing::Disabled;
         let (before_us, code) = match standing {
             Standing::Disabled => (u64::MAX, Code::AccountDisabled),
-            Standing::Purging => (*valid_from_us, Code::Revoked),
+            Standing::Purging => (*valid_from_us, Code::AccountDisabled),
             Standing::Free | Standing::Active => (*valid_from_us, Code::CredentialExpired),
         };
         debug_assert!(!is_disabled || before_us == u64::MAX);

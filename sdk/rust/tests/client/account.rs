@@ -277,9 +277,10 @@ fn a_deleted_account_leaves_no_ticket_and_no_incarnation() {
     let request = pair.client.delete_account(pair.now_us, PASSWORD).unwrap();
     assert_eq!(said(&mut pair), ["DELETE 1 correct horse"]);
     answer(&mut pair, request, None, "", 0);
-    pair.go_away(Code::Revoked);
+    pair.go_away(Code::AccountDisabled);
     let events = pair.events();
-    assert!(events.contains(&Event::AccountDone { request }) && events.contains(&ended(Code::Revoked)), "{events:?}");
+    let end = ended(Code::AccountDisabled);
+    assert!(events.contains(&Event::AccountDone { request }) && events.contains(&end), "{events:?}");
     assert_ne!(pair.client.ledger().incarnation, before);
     assert_eq!(pair.client.ledger().ticket, None);
 }
