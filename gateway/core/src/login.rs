@@ -21,7 +21,7 @@ impl Shard {
     }
 
     /// Puts a connection on the wheel, unless it comes up early enough anyway.
-    fn set_deadline(&mut self, now: Now, conn: ConnId) {
+    pub(crate) fn set_deadline(&mut self, now: Now, conn: ConnId) {
         let Some(session) = self.sessions.get_mut(conn) else {
             return;
         };

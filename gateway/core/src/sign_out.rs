@@ -30,6 +30,7 @@ impl Shard {
         // Above the session's own proof even if the clock was set back since.
         let moment_us = now.wall_us.max(session.proven_us.saturating_add(1));
         self.update_reading(now, conn, out);
+        self.set_deadline(now, conn);
         self.stop_delivery(now, conn, user, device_no);
         let Some(device) = self.users.get_mut(user).device(device_no) else {
             return self.close(now, conn, Code::LoggedOut, out);

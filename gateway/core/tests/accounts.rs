@@ -200,6 +200,19 @@ fn a_sign_out_that_cannot_be_written_is_not_told_as_one() {
 }
 
 #[test]
+fn a_disk_that_stands_still_does_not_keep_who_signs_out() {
+    let mut house = House::new();
+    let bob = house.hello(0, "bob", "phone", 100);
+    house.seen(bob);
+    house.is_disk_stopped = true;
+    log_out(&mut house, bob, false);
+    house.pass(12 * SECOND_US);
+    assert_eq!(house.seen(bob), ["GOAWAY 304", "closed"], "he may try again");
+    house.resume_disk();
+    assert!(house.seen(bob).is_empty());
+}
+
+#[test]
 fn a_sign_out_whose_batch_fails_is_written_again() {
     let mut house = House::new();
     let bob = house.hello(0, "bob", "phone", 100);
