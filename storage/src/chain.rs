@@ -7,6 +7,7 @@ use crate::record::Lsn;
 use crate::recovery::{CHUNK_LEN, Phase, Recovery, Unusable, newer};
 use crate::scan::{Scan, Step};
 use crate::segment::{BLOCK_LEN, BadBlock, HEADER_LEN, Header, Previous};
+use crate::survey::Cause;
 
 /// The header of a segment file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,12 +71,12 @@ impl Log {
             match Header::decode(block) {
                 Ok(header) => {
                     let owner = self.check_owner(file, header.store, header.shard, header.shard_count);
-                    match (owner, &mut recovery.watch) {
+                    match (owner.and_then(|()| check_name(generation, &header)), &mut recovery.watch) {
                         (Ok(()), _) => {}
                         (Err(unusable), None) => return Err(unusable),
                         (Err(unusable), Some(watch)) => {
                             // Who only looks goes on without it.
-                            watch.on_foreign(generation, offset, unusable);
+                            watch.on_unusable(generation, offset, unusable);
                             recovery.files.remove(&generation);
                             self.next_header(recovery, ops);
                             return Ok(());
@@ -201,6 +202,18 @@ impl Log {
     pub(crate) fn scan_generation(&self, generation: Generation) -> Option<Generation> {
         (!self.faults.skips_generation_check()).then_some(generation)
     }
+}
+
+/// A file is used again under higher numbers only. One with a higher number inside than outside was renamed by somebody else, and
+/// taking it for one that was never begun would destroy it.
+fn check_name(generation: Generation, header: &Header) -> Result<(), Unusable> {
+    if header.generation <= generation {
+        return Ok(());
+    }
+    let (file, own) = (File::Segment(generation), File::Segment(header.generation));
+    let reason =
+        format!("{file}: this is {own} under another name: put the files back under their names. Nothing was changed");
+    Err(Unusable { cause: Cause::Misplaced, reason })
 }
 
 fn file_len(recovery: &Recovery, generation: Generation) -> u32 {

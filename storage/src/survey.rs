@@ -261,6 +261,8 @@ pub enum Cause {
     Damaged,
     /// It is another store's, or another shard's.
     Foreign,
+    /// A file stands under another's name.
+    Misplaced,
     /// A later version wrote it.
     Newer,
     /// The disk failed, which says nothing about what is on it.

@@ -100,9 +100,11 @@ impl Watch {
         self.report.conclusion.get_or_insert(Conclusion::Refused { cause, reason: reason.to_owned() });
     }
 
-    pub(crate) fn on_foreign(&mut self, generation: Generation, offset: u32, unusable: Unusable) {
+    /// A segment file for which a start would refuse.
+    pub(crate) fn on_unusable(&mut self, generation: Generation, offset: u32, unusable: Unusable) {
         let Unusable { cause, reason } = unusable;
-        self.note(File::Segment(generation), offset.into(), FindingKind::Foreign, reason.as_str());
+        let kind = if cause == Cause::Misplaced { FindingKind::Misplaced } else { FindingKind::Foreign };
+        self.note(File::Segment(generation), offset.into(), kind, reason.as_str());
         self.report.conclusion.get_or_insert(Conclusion::Refused { cause, reason });
     }
 
@@ -190,8 +192,8 @@ impl Watch {
     /// Which files the log is.
     pub(crate) fn on_chain(&mut self, links: &mut VecDeque<Link>, surplus: &[File]) {
         for (generation, header) in std::mem::take(&mut self.strangers) {
-            // A file is used again under a higher number, and its old name is gone by then.
-            if header.generation > generation || self.files.contains_key(&header.generation) {
+            // A file is used again under a higher number, and its old name is gone by then. A lower one was told.
+            if header.generation < generation && self.files.contains_key(&header.generation) {
                 let own = File::Segment(header.generation);
                 let text = format!("this file is {own}: it stands under another's name, or was copied there");
                 self.note(File::Segment(generation), 0, FindingKind::Misplaced, text);

@@ -209,6 +209,26 @@ fn swapped_files_are_found_though_a_start_would_take_neither_for_begun() {
     assert_eq!(report.segments, []);
     let misplaced = |generation| (FindingKind::Misplaced, segment(generation), 0);
     assert_eq!(damage(&report), [misplaced(1), misplaced(2)]);
+    assert!(matches!(report.conclusion, Some(Conclusion::Refused { cause: Cause::Misplaced, .. })));
+}
+
+#[test]
+fn a_start_on_swapped_files_is_refused_and_changes_nothing() {
+    for (one, other) in [(1, 2), (1, 3), (2, 3)] {
+        let mut disk = three();
+        let content = disk.segment(one).to_vec();
+        *disk.segment_mut(one) = disk.segment(other).to_vec();
+        *disk.segment_mut(other) = content;
+        let before = disk.files.clone();
+        let mut owner = Owner::new(config(), disk);
+        owner.settle();
+        let reason = owner.events.iter().find_map(|event| match event {
+            LogEvent::Unusable { reason } => Some(reason.as_str()),
+            _ => None,
+        });
+        assert!(reason.is_some_and(|reason| reason.contains(&segment(one).to_string())), "{reason:?}");
+        assert!(owner.disk.files == before, "nothing is written");
+    }
 }
 
 #[test]
