@@ -257,7 +257,7 @@ const ACCOUNT: Rate = Rate { interval_us: 2 * SECOND_US, burst: 12 };
 const STRANGER: Rate = Rate { interval_us: 600 * SECOND_US, burst: 6 };
 const FRIEND: Rate = Rate { interval_us: 60 * SECOND_US, burst: 10 };
 /// With so many wrong passwords that have not leaked out yet, the next one from there goes behind the others.
-const SUSPECT_ADDRESS_LEVEL: u64 = 5;
+const SUSPECT_ADDRESS_LEVEL: u64 = 3;
 const SUSPECT_ACCOUNT_LEVEL: u64 = 3;
 /// How far ahead turns are given.
 const ADDRESS_HORIZON_US: u64 = 600 * SECOND_US;

@@ -190,7 +190,7 @@ impl Desk {
     }
 
     fn wait(&mut self, waiting: Waiting<Ask>) {
-        if let Err(ask) = self.queue.push(waiting) {
+        if let Ok(Some(ask)) | Err(ask) = self.queue.push(waiting) {
             self.say(ask.refuse(busy()));
         }
     }

@@ -108,12 +108,7 @@ impl Accounts {
             std::thread::Builder::new().name("accounts".to_owned()).spawn(move || desk.run(&inbox))
         };
         let thread = pool.and_then(spawn).map_err(thread_error)?;
-        let accounts = Accounts {
-            messages: messages.clone(),
-            passwords,
-            register: passwords && register,
-            gauges,
-        };
+        let accounts = Accounts { messages: messages.clone(), passwords, register: passwords && register, gauges };
         Ok((accounts, AccountsThread { messages, thread }))
     }
 

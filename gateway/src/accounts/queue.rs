@@ -3,7 +3,8 @@
 //! There are four classes (`backoff.rs`). While all of them wait, of eight hashes four are for those who are known, two for strangers
 //! with nothing against them, one for those who wait for their turn, one for suspects. The last two together never get more than a quarter of
 //! the time, not even when nobody else waits: what guessers can make the machine do is bounded, and who comes finds the threads
-//! idle or soon free. Within a class, addresses take turns, so that a crowd behind one address is one among others.
+//! idle or soon free. Within a class, addresses take turns, so that a crowd behind one address is one among others; and where there is
+//! no room, the newest attempt of the address that has most gives way to one whose address has fewer.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -54,11 +55,11 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Waits from now on.
+    /// Waits from now on. Gives what had to give way to it.
     ///
     /// # Errors
     /// Gives it back when the class, the address's lane, or the pair's share of it is full.
-    pub(crate) fn push(&mut self, waiting: Waiting<T>) -> Result<(), T> {
+    pub(crate) fn push(&mut self, waiting: Waiting<T>) -> Result<Option<T>, T> {
         let count_max = match waiting.class {
             Class::Known | Class::Fresh => {
                 CLASS_COUNT_MAX * usize::try_from(self.thread_count).expect("a small number")
@@ -119,22 +120,33 @@ impl<T> Lanes<T> {
         Lanes { lanes: HashMap::new(), order: VecDeque::new(), count: 0 }
     }
 
-    fn push(&mut self, waiting: Waiting<T>, count_max: usize) -> Result<(), T> {
-        if self.count >= count_max {
-            return Err(waiting.item);
-        }
+    fn push(&mut self, waiting: Waiting<T>, count_max: usize) -> Result<Option<T>, T> {
         let (address, pair) = (waiting.who.address, waiting.who.pair);
-        let lane = self.lanes.entry(address).or_default();
-        if lane.len() >= LANE_COUNT_MAX || lane.iter().filter(|other| other.who.pair == pair).count() >= PAIR_COUNT_MAX
-        {
+        let lane = self.lanes.get(&address);
+        let lane_count = lane.map_or(0, VecDeque::len);
+        let pair_count = lane.into_iter().flatten().filter(|other| other.who.pair == pair).count();
+        if lane_count >= LANE_COUNT_MAX || pair_count >= PAIR_COUNT_MAX {
             return Err(waiting.item);
         }
-        if lane.is_empty() {
+        let mut displaced = None;
+        if self.count >= count_max {
+            match self.longest(lane_count + 1) {
+                None => return Err(waiting.item),
+                Some(lane) => displaced = lane.pop_back().map(|newest| newest.item),
+            }
+        } else {
+            self.count += 1;
+        }
+        if lane_count == 0 {
             self.order.push_back(address);
         }
-        lane.push_back(waiting);
-        self.count += 1;
-        Ok(())
+        self.lanes.entry(address).or_default().push_back(waiting);
+        Ok(displaced)
+    }
+
+    /// The longest lane, if it is longer than that. (It does not get empty by one that is taken from it.)
+    fn longest(&mut self, len: usize) -> Option<&mut VecDeque<Waiting<T>>> {
+        self.lanes.values_mut().max_by_key(|lane| lane.len()).filter(|lane| lane.len() > len)
     }
 
     fn pop(&mut self) -> Option<Waiting<T>> {
@@ -262,10 +274,33 @@ mod tests {
             queue.push(waiting(Class::Fresh, 1, 100 + u64::from(item), item)).unwrap();
         }
         assert_eq!(queue.push(waiting(Class::Fresh, 1, 8, 9)), Err(9), "of one address");
+        queue.push(waiting(Class::Known, 1, 8, 9)).unwrap();
+    }
+
+    #[test]
+    fn in_a_full_class_who_has_most_gives_way_to_who_has_less() {
+        let mut queue = Queue::new(1);
+        for item in 0..64 {
+            queue.push(waiting(Class::Fresh, 1, u64::from(item), item)).unwrap();
+        }
         for address in 2..194 {
+            assert_eq!(queue.push(waiting(Class::Fresh, address, address, 1_000)), Ok(None));
+        }
+        assert_eq!(queue.push(waiting(Class::Fresh, 999, 999, 2_000)), Ok(Some(63)));
+        assert_eq!(queue.push(waiting(Class::Fresh, 999, 998, 2_001)), Ok(Some(62)));
+        assert_eq!(queue.push(waiting(Class::Fresh, 1, 1_000, 2_002)), Err(2_002), "it has most itself");
+        let all = pop_all(&mut queue, 0);
+        assert_eq!(all.len(), 256);
+        assert_eq!((all[0], all[193], all[255]), (0, 2_000, 61));
+    }
+
+    #[test]
+    fn a_class_full_of_single_attempts_is_full() {
+        let mut queue = Queue::new(1);
+        for address in 0..256 {
             queue.push(waiting(Class::Fresh, address, address, 0)).unwrap();
         }
-        assert_eq!(queue.push(waiting(Class::Fresh, 999, 999, 9)), Err(9), "of the class");
+        assert_eq!(queue.push(waiting(Class::Fresh, 999, 999, 9)), Err(9));
         queue.push(waiting(Class::Known, 999, 999, 9)).unwrap();
     }
 }

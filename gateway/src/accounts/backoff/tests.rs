@@ -16,6 +16,8 @@ struct World {
     /// What is hashed, and when it is done.
     hashing: Option<(u64, Waiting<Try>, Stake)>,
     done: Vec<Done>,
+    /// From the queue, by others.
+    displaced: Vec<Try>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +50,7 @@ impl World {
             now_us: 1_000 * SECOND,
             hashing: None,
             done: Vec::new(),
+            displaced: Vec::new(),
         }
     }
 
@@ -57,7 +60,13 @@ impl World {
             Err(wait) => Told::Wait(wait.retry_ms),
             Ok(class) => {
                 let waiting = Waiting { since_us: self.now_us, class, who, item: Try { tag, is_right } };
-                if self.queue.push(waiting).is_ok() { Told::Queued } else { Told::Busy }
+                match self.queue.push(waiting) {
+                    Ok(displaced) => {
+                        self.displaced.extend(displaced);
+                        Told::Queued
+                    }
+                    Err(_) => Told::Busy,
+                }
             }
         }
     }
@@ -116,6 +125,9 @@ impl World {
                 };
             }
             meanwhile(self);
+            if std::mem::take(&mut self.displaced).iter().any(|other| other.tag == OWNER) {
+                again_us = self.now_us + SECOND;
+            }
             self.step();
             assert!(self.now_us < begin_us + 7_200 * SECOND, "kept out");
         }
@@ -248,6 +260,32 @@ fn honest_strangers_wait_behind_few_when_guesses_come_from_many_addresses() {
     for user in 0..20 {
         let took_us = world.logs_in(&format!("honest-{user}"), ip(900_000 + user), &mut attack);
         assert!(took_us <= SECOND, "{took_us} µs");
+    }
+}
+
+#[test]
+fn an_honest_stranger_gets_in_while_a_thousand_guesses_a_second_fill_the_queue() {
+    let mut world = World::new();
+    let mut number = 0;
+    // Each from one of two hundred addresses and at an account of its own.
+    let mut attack = |world: &mut World| {
+        number += 1;
+        world.guesses(&format!("user-{number}"), ip(number % 200));
+    };
+    for _ in 0..1_000 {
+        attack(&mut world);
+        world.step();
+    }
+    // At first their addresses are as good as his: he waits for each of them once. Then they are suspects.
+    let took_us = world.logs_in("honest-0", ip(900_000), &mut attack);
+    assert!(took_us <= 8 * SECOND, "{took_us} µs");
+    for _ in 0..20_000 {
+        attack(&mut world);
+        world.step();
+    }
+    for user in 1..20 {
+        let took_us = world.logs_in(&format!("honest-{user}"), ip(900_000 + user), &mut attack);
+        assert!(took_us <= 4 * HASH_US, "{took_us} µs");
     }
 }
 
