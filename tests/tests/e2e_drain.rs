@@ -46,9 +46,14 @@ fn drain(gateway: &Gateway, args: &[&str]) -> Process {
 }
 
 /// 5,000 messages a second, also to some who are away.
-fn load(gateway: &Gateway, json: &Path) -> Process {
+fn load(gateway: &Gateway, is_tls: bool, json: &Path) -> Process {
     let mut command = Command::new(loadgen_bin());
-    command.arg("--target").arg(gateway.addr().to_string());
+    if is_tls {
+        let ca = gateway.data_dir().join("dev-ca.pem");
+        command.arg("--target").arg(gateway.tls_addr().to_string()).arg("--tls").arg("--ca").arg(ca);
+    } else {
+        command.arg("--target").arg(gateway.addr().to_string());
+    }
     command.arg("--token-key").arg(gateway.data_dir().join("dev-key.pem"));
     let users = USERS.to_string();
     command
@@ -76,29 +81,33 @@ fn assert_clean(mut load: Process, json: &Path) {
     assert_eq!(report["sent"], report["delivered"]);
 }
 
-#[test]
-fn a_drain_under_load_loses_nothing_by_signal_or_by_command() {
-    for by_command in [false, true] {
-        let mut gateway = setup().start();
-        let folder = tempfile::tempdir().unwrap();
-        let json = folder.path().join("report.json");
-        let idle = gateway.process().descriptor_count();
-        let load = load(&gateway, &json);
-        until_messages_flow(&gateway, idle);
-        if by_command {
-            // It returns when the gateway is gone.
-            let status = drain(&gateway, &["--wait"]).wait(LIMIT);
-            assert!(status.success(), "{status}");
-        } else {
-            gateway.ask_to_end();
-        }
-        let status = gateway.wait(LIMIT);
-        assert!(status.success(), "{status}\n{}", gateway.process().stderr());
-        assert!(!gateway.data_dir().join("admin-address").exists(), "who ended in good order takes it along");
-        let gateway = gateway.start_again();
-        assert_clean(load, &json);
-        drop(gateway);
+/// Load, a drain in the middle of it, and a start: the load generator goes on, and misses nothing.
+fn drain_under_load(is_tls: bool, by_command: bool) {
+    let mut gateway = setup().arg("--tls-listen").arg(&quiet_address()).start();
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("report.json");
+    let idle = gateway.process().descriptor_count();
+    let load = load(&gateway, is_tls, &json);
+    until_messages_flow(&gateway, idle);
+    if by_command {
+        // It returns when the gateway is gone.
+        let status = drain(&gateway, &["--wait"]).wait(LIMIT);
+        assert!(status.success(), "{status}");
+    } else {
+        gateway.ask_to_end();
     }
+    let status = gateway.wait(LIMIT);
+    assert!(status.success(), "{status}\n{}", gateway.process().stderr());
+    assert!(!gateway.data_dir().join("admin-address").exists(), "who ended in good order takes it along");
+    let gateway = gateway.start_again();
+    assert_clean(load, &json);
+    drop(gateway);
+}
+
+#[test]
+fn a_drain_under_load_loses_nothing_by_signal_or_by_command_over_plain_tcp_or_tls() {
+    drain_under_load(false, false);
+    drain_under_load(true, true);
 }
 
 #[test]

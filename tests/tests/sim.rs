@@ -59,7 +59,7 @@ fn fixed_seeds_keep_every_promise_and_reach_every_edge() {
 }
 
 /// What a simulation that proves something must have been through.
-const EDGES: [&str; 41] = [
+const EDGES: [&str; 42] = [
     "account disabled",
     "account done",
     "account purged",
@@ -78,6 +78,7 @@ const EDGES: [&str; 41] = [
     "logged out",
     "login void",
     "moved",
+    "part of a slot",
     "name free again",
     "read failed",
     "reading paused",

@@ -13,6 +13,7 @@ use super::net::{End, LinkId, Reading, piece_len};
 use super::shell::Around;
 use super::store::{Entry, SimStore};
 use super::trace::trace;
+use super::world::{DRAIN_SLOT_LEN_MS, DRAIN_SLOT_START_MS};
 
 /// How a client is set up.
 #[derive(Debug, Clone)]
@@ -55,6 +56,8 @@ pub struct SimClient {
     may_repeat: BTreeSet<Key>,
     /// Outcomes that are committed and that the application was not told of yet.
     untold: BTreeSet<Counter>,
+    /// When the SDK was told to go by what it read, and when it will come back.
+    parted: Option<(u64, u64)>,
     /// The socket took less than there was.
     is_blocked: bool,
     /// Until then it reads nothing from its link.
@@ -88,6 +91,7 @@ impl SimClient {
             dealing: BTreeSet::new(),
             may_repeat: BTreeSet::new(),
             untold: BTreeSet::new(),
+            parted: None,
             is_blocked: false,
             deaf_until_us: 0,
             idle_until_us: 0,
@@ -306,6 +310,7 @@ impl SimClient {
         let now = around.clock.mono_us();
         let sdk = self.sdk.as_mut().expect("it wants to connect");
         sdk.on_connecting();
+        self.parted = None;
         if !around.mesh.is_open {
             return sdk.on_disconnected(now);
         }
@@ -320,7 +325,10 @@ impl SimClient {
         let now = around.clock.mono_us();
         let (Some(link), Some(sdk)) = (self.link.filter(|_| self.deaf_until_us == 0), &mut self.sdk) else { return };
         match around.net.read(link, End::Client, piece_len(around.rng)) {
-            Reading::Bytes(bytes) => sdk.on_bytes(now, &bytes),
+            Reading::Bytes(bytes) => {
+                sdk.on_bytes(now, &bytes);
+                self.parted = self.parted.or(sdk.connect_at().map(|at| (now, at)));
+            }
             Reading::Nothing => {}
             Reading::Over => {
                 self.link = None;
@@ -395,7 +403,15 @@ impl SimClient {
             Event::Refused { counter, code, known: is_known } => {
                 self.on_told(counter, Told::Refused { code, is_known }, around);
             }
-            Event::Disconnect { .. } => {
+            Event::Disconnect { code } => {
+                let wait_us = self.parted.take().map(|(told_us, at_us)| at_us - told_us);
+                if let Some(wait_us) = wait_us.filter(|_| code == Some(Code::Draining.number())) {
+                    let slot_us =
+                        [DRAIN_SLOT_START_MS, DRAIN_SLOT_START_MS + DRAIN_SLOT_LEN_MS].map(|ms| u64::from(ms) * 1_000);
+                    if !(slot_us[0]..=slot_us[1]).contains(&wait_us) {
+                        around.model.fail(format!("install {} comes back {wait_us} µs after a drain", self.install));
+                    }
+                }
                 if let Some(link) = self.link.take() {
                     around.net.close(link, End::Client);
                 }

@@ -5,12 +5,13 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use gateway_core::Login;
-use wire::frame::{Credit, Deliver, Welcome};
+use wire::frame::{Credit, Deliver, GoAway, Welcome};
 use wire::{Code, Counter, Frame, Id, Mid};
 
 use super::content::Key;
 use super::model::{Device, Model};
 use super::net::LinkId;
+use super::world::{DRAIN_SLOT_LEN_MS, DRAIN_SLOT_START_MS};
 
 /// A session, as the border shows it.
 #[derive(Debug)]
@@ -173,6 +174,7 @@ impl Model {
             self.check(!was_over, || format!("{frame:?} was written behind GOAWAY"));
         }
         if let Frame::GoAway(goaway) = frame {
+            self.check_slot(goaway);
             self.on_goaway(link, goaway.code);
         }
         if let Frame::Error(wire::frame::ErrorInfo { code, text, .. })
@@ -200,6 +202,18 @@ impl Model {
             Frame::Gap(gap) => self.fail(format!("{gap:?}, and nothing was trimmed or damaged")),
             Frame::Pong(_) => {}
             _ => self.fail(format!("{frame:?} is nothing a gateway says")),
+        }
+    }
+
+    /// Who is drained comes back within the time for it.
+    fn check_slot(&mut self, goaway: &GoAway<'_>) {
+        let GoAway { code, slot_start_ms: start, slot_len_ms: len, .. } = *goaway;
+        if code == Code::Draining.number() {
+            let end = DRAIN_SLOT_START_MS + DRAIN_SLOT_LEN_MS;
+            self.check(start >= DRAIN_SLOT_START_MS && len > 0 && start + len <= end, || {
+                format!("{start} and {len} ms to come back in, outside of the time for it")
+            });
+            self.tally.count(if len < DRAIN_SLOT_LEN_MS { "part of a slot" } else { "whole slot" });
         }
     }
 

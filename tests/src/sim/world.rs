@@ -241,6 +241,11 @@ fn name(user: usize) -> Name<'static> {
     Name::parse(NAMES[user].as_bytes()).expect("a name")
 }
 
+/// When the first of those who are drained come back.
+pub(super) const DRAIN_SLOT_START_MS: u32 = 20;
+/// Over how long they come back.
+pub(super) const DRAIN_SLOT_LEN_MS: u32 = 100;
+
 /// Shards with everything so small that every edge is near.
 fn configs(rng: &mut Rng) -> Vec<ShardConfig> {
     let shard_count = pick(rng, [1, 2, 3]);
@@ -255,7 +260,7 @@ fn configs(rng: &mut Rng) -> Vec<ShardConfig> {
     config.lane_len_max = pick(rng, [64, 16 << 20]);
     config.inbox_count_max = if rng.chance(1, 6) { 3 } else { 1_000_000 };
     config.unknown_recipients = if rng.chance(1, 4) { UnknownRecipients::Refuse } else { UnknownRecipients::Store };
-    config.drain_slot_start_ms = 20;
-    config.drain_slot_len_ms = 100;
+    config.drain_slot_start_ms = DRAIN_SLOT_START_MS;
+    config.drain_slot_len_ms = DRAIN_SLOT_LEN_MS;
     (0..shard_count).map(|shard| ShardConfig { shard: gateway_core::ShardIndex(shard), ..config.clone() }).collect()
 }
