@@ -3,7 +3,6 @@
 mod conversation;
 mod input;
 mod login;
-mod password;
 mod text;
 
 use std::env;

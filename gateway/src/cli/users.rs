@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal, Write as _};
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
@@ -87,9 +87,9 @@ struct ListArgs {
 pub(crate) fn run(args: UsersArgs) -> anyhow::Result<()> {
     match args.command {
         UsersCommand::List(args) => list(&args),
-        UsersCommand::Add(args) => with_password(&args, "Password", |user, password| Command::Add { user, password }),
+        UsersCommand::Add(args) => with_password(&args, "a password for the new account", |user, password| Command::Add { user, password }),
         UsersCommand::Passwd(args) => {
-            with_password(&args, "New password", |user, password| Command::Passwd { user, password })
+            with_password(&args, "a new password for", |user, password| Command::Passwd { user, password })
         }
         UsersCommand::Disable(args) => with_user(&args, |user| Command::Disable { user }),
         UsersCommand::Enable(args) => with_user(&args, |user| Command::Enable { user }),
@@ -111,7 +111,12 @@ fn with_password(
     let user = user_text(&args.user.user)?;
     // First: who types a password should not learn afterwards that there is no store.
     let mut way = Way::find(&args.user.store)?;
-    let password = password::read(args.password_file.as_deref(), what, true)?;
+    let text = match &args.password_file {
+        Some(path) => password::read(path)?,
+        None if io::stdin().is_terminal() => password::choose(&format!("{what} {user}", user = user.0))?,
+        None => password::read_stdin()?,
+    };
+    let password = accounts::Password::from(Box::from(text.as_str()));
     if !password.is_fit() {
         bail!(CommandError::BadPassword);
     }

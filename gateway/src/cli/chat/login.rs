@@ -9,7 +9,7 @@ use anyhow::{bail, ensure};
 use shardwire_sdk::{Client, Credential, Endpoint, Store};
 use wire::{Code, Name};
 
-use super::password;
+use crate::cli::password;
 use crate::auth;
 use crate::config;
 
@@ -95,7 +95,7 @@ impl Login {
         }
         let user = client.user().to_string();
         let password = match self {
-            Login::Asked if registers => password::choose(&user)?,
+            Login::Asked if registers => password::choose(&format!("a password for the new account {user}"))?,
             Login::Asked => password::ask(&format!("password of {user}: "))?,
             Login::File(path) if registers => password::read(path)?,
             Login::Ticket => bail!("{user} has signed out here, or never logged in: log in with --password"),
