@@ -87,7 +87,9 @@ struct ListArgs {
 pub(crate) fn run(args: UsersArgs) -> anyhow::Result<()> {
     match args.command {
         UsersCommand::List(args) => list(&args),
-        UsersCommand::Add(args) => with_password(&args, "a password for the new account", |user, password| Command::Add { user, password }),
+        UsersCommand::Add(args) => {
+            with_password(&args, "a password for the new account", |user, password| Command::Add { user, password })
+        }
         UsersCommand::Passwd(args) => {
             with_password(&args, "a new password for", |user, password| Command::Passwd { user, password })
         }

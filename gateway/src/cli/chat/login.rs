@@ -9,8 +9,8 @@ use anyhow::{bail, ensure};
 use shardwire_sdk::{Client, Credential, Endpoint, Store};
 use wire::{Code, Name};
 
-use crate::cli::password;
 use crate::auth;
+use crate::cli::password;
 use crate::config;
 
 /// What the command line says about it.
@@ -109,6 +109,13 @@ impl Login {
         Ok(())
     }
 
+    /// Why the gateway refuses, where its code says it of all credentials and more can be said of this one.
+    pub(super) fn reason(&self, code: Option<Code>, user: Name<'_>) -> Option<String> {
+        let is_password = matches!(self, Login::Asked | Login::File(_));
+        let is_wrong = code == Some(Code::BadCredential) && is_password;
+        is_wrong.then(|| format!("the password is wrong, or there is no account {user}"))
+    }
+
     /// What helps against a refusal, as the end of a sentence.
     pub(super) fn advice(&self, code: Option<Code>) -> &'static str {
         match (code, self) {
@@ -116,9 +123,7 @@ impl Login {
             (Some(Code::BadCredential), Login::Minted(_)) => {
                 "; is --data-dir the directory of this gateway, and does it run with --dev?"
             }
-            (Some(Code::BadCredential), Login::Asked | Login::File(_)) => {
-                "; the password is wrong, or there is no such account: --register makes one"
-            }
+            (Some(Code::BadCredential), Login::Asked | Login::File(_)) => "; --register makes one",
             (Some(Code::BadCredential | Code::CredentialExpired), Login::Ticket) => "; log in again with --password",
             (Some(Code::CredentialExpired), Login::Asked) => "; start again, and give the password",
             (Some(Code::CredentialExpired), Login::Token(_)) => "; get another token",
