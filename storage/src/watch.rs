@@ -502,3 +502,72 @@ fn record_sight(offset: u32, lsn: Lsn, found: &Decoded<'_>, has_bodies: bool) ->
     let body = body.filter(|_| has_bodies).map(Box::from);
     RecordSight { offset, len: found.len, lsn, kind, user: user.into(), fields, body }
 }
+
+#[cfg(test)]
+mod tests {
+    use wire::frame::SendFlags;
+    use wire::{Mid, Name};
+
+    use super::*;
+    use crate::batch::BATCH_HEADER_LEN;
+    use crate::layout;
+    use crate::record::Message;
+
+    const SEED: u32 = 5;
+    const GENERATION: Generation = Generation(3);
+
+    /// Watches a segment with one batch of these messages: whose, id, link. Gives kinds and offsets of what is said.
+    fn findings(messages: &[(&str, u64, u32)], synced: u32) -> Vec<(FindingKind, u64)> {
+        let mut batch = vec![0; BATCH_HEADER_LEN];
+        for (index, (user, id, back)) in (0..).zip(messages) {
+            let (start, user) = (batch.len(), Name::parse(user.as_bytes()).unwrap());
+            let (mid, flags) = (Mid(*id), SendFlags(0));
+            let message =
+                Message { user, id: Id(*id), from: user, to: user, mid, flags, kind: 0, body: b"twelve bytes" };
+            layout::encode(&Record::Message(message), &mut batch);
+            layout::link(&mut batch[start..], *back);
+            layout::finish(&mut batch[start..], index, SEED);
+        }
+        let count = u16::try_from(messages.len()).unwrap();
+        let (kind, first) = (BatchKind::Data, Lsn(1));
+        let header = BatchHeader { len: to_u32(batch.len()), generation: GENERATION, kind, count, synced, first };
+        let link =
+            Link { generation: GENERATION, header: None, bad_copy: None, len: 65_536, end: None, is_newest: true };
+        let mut watch = Watch::new(None, None);
+        watch.on_chain(&mut VecDeque::from([link]), &[]);
+        watch.on_batch(&link, &header, HEADER_LEN, &batch, true, SEED);
+        watch.report.findings.iter().map(|finding| (finding.kind, finding.offset)).collect()
+    }
+
+    /// Where the first three messages of a user with a name of three letters lie.
+    const PLACES: [u32; 3] = [8_224, 8_296, 8_368];
+
+    #[test]
+    fn links_to_the_message_before_and_to_none_are_right() {
+        let [a, b, _] = PLACES;
+        assert_eq!(findings(&[("bob", 1, 0), ("bob", 2, a), ("bob", 3, b)], 0), []);
+        assert_eq!(findings(&[("bob", 1, 0), ("bob", 2, 0), ("ann", 1, 0)], 0), []);
+    }
+
+    #[test]
+    fn a_link_that_leads_elsewhere_is_said_at_its_message() {
+        let [a, b, c] = PLACES.map(u64::from);
+        let said = |at| [(FindingKind::Link, at)];
+        assert_eq!(findings(&[("bob", 1, 0), ("ann", 2, PLACES[0])], 0), said(b), "to another inbox");
+        assert_eq!(findings(&[("bob", 1, 0), ("bob", 2, PLACES[0] + 8)], 0), said(b), "to no message");
+        assert_eq!(findings(&[("bob", 1, 0), ("bob", 2, 0), ("bob", 3, PLACES[2])], 0), said(c), "to itself");
+        assert_eq!(findings(&[("bob", 1, PLACES[1]), ("bob", 2, 0)], 0), said(a), "forward");
+    }
+
+    #[test]
+    fn ids_that_do_not_go_up_are_said() {
+        let found = findings(&[("bob", 7, 0), ("bob", 7, 0), ("ann", 1, 0)], 0);
+        assert_eq!(found, [(FindingKind::Order, PLACES[1].into())]);
+    }
+
+    #[test]
+    fn a_batch_that_knows_of_what_comes_after_it_is_said() {
+        assert_eq!(findings(&[("bob", 1, 0)], HEADER_LEN), []);
+        assert_eq!(findings(&[("bob", 1, 0)], HEADER_LEN + 8), [(FindingKind::Content, HEADER_LEN.into())]);
+    }
+}
