@@ -4,7 +4,7 @@
 //! socket ──recv──► shared buffer ──open──► shared plaintext ──cut──► frames     what is incomplete: `incoming`, `Conn::unread`
 //! socket ◄──send── shared scratch ◄──seal── `Conn::unsent` ◄──write── frames    what was not taken: `sealed`
 //! ```
-//! An idle session holds no buffer: its state and nothing else is about 2.2 KiB, boxed. What comes is decrypted at once, however
+//! An idle session holds no buffer: its state and nothing else is about 2.3 KiB, boxed. What comes is decrypted at once, however
 //! often the connection was paused meanwhile, so `incoming` never holds a whole record, and to encrypt never has to read first.
 //!
 //! Only clients that name this protocol by ALPN are served (RFC 7301), so that nobody can be led to speak to this port by mistake or
