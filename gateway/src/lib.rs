@@ -39,3 +39,4 @@ pub(crate) mod telemetry;
 pub(crate) mod tell;
 pub(crate) mod ticket;
 pub(crate) mod tls_config;
+pub(crate) mod traffic;

@@ -431,6 +431,22 @@ mod tests {
     }
 
     #[test]
+    fn what_waits_is_counted_at_both_ends() {
+        let (mut a, mut b) = pair();
+        let class = numbered(0).class() as usize;
+        for n in 0..BATCH_COUNT as u64 + 3 {
+            a.stage(ShardIndex(1), numbered(n));
+            a.push(|_| ());
+        }
+        assert_eq!((b.load().batch_count[class], b.load().held_count[class]), (BATCH_COUNT as u64, 0));
+        assert_eq!((a.load().batch_count[class], a.load().held_count[class]), (0, 3));
+        received(&mut b, usize::MAX);
+        a.push(|_| ());
+        received(&mut b, usize::MAX);
+        assert_eq!((a.load(), b.load()), (LaneLoad::default(), LaneLoad::default()));
+    }
+
+    #[test]
     fn a_receiver_takes_no_more_than_it_wants() {
         let (mut a, mut b) = pair();
         for n in 0..10 {

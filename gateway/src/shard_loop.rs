@@ -35,6 +35,7 @@ use crate::pacer::Pacer;
 use crate::reactor::{DescriptorBudget, Event, Net, Reactor, ring};
 use crate::secrets::Secrets;
 use crate::snapshot::Snapshot;
+use crate::traffic::Traffic;
 
 /// What a shard's thread is given.
 pub(crate) struct Setup {
@@ -117,6 +118,7 @@ struct ShardLoop {
     payload_len_max: u32,
     index: u16,
     reports: Sender<Report>,
+    traffic: Traffic,
     /// Who wants to know how the shard is, at the end of this turn.
     askers: Vec<oneshot::Sender<Box<Snapshot>>>,
     is_stopping: bool,
@@ -178,6 +180,7 @@ async fn drive(setup: Setup, pacer: Rc<Pacer>) -> Result<(), Error> {
         checks: VecDeque::new(),
         refused_accounts: VecDeque::new(),
         reports: setup.reports,
+        traffic: Traffic::default(),
         askers: Vec::new(),
         is_stopping: false,
         failure: None,
@@ -263,16 +266,23 @@ impl ShardLoop {
         match event {
             Event::Opened { conn } => self.handle(net, Input::Opened { conn }),
             Event::Frame { conn, frame_type, payload } => match wire::decode(frame_type, payload) {
-                Ok(Some(frame)) => self.on_frame(net, conn, frame),
+                Ok(Some(frame)) => {
+                    self.traffic.received.count(frame_type);
+                    self.on_frame(net, conn, frame);
+                }
                 Ok(None) => self.handle(net, Input::Heard { conn }),
                 Err(error) => {
+                    self.traffic.malformed += 1;
                     if error.is_fatal() {
                         net.mark_broken(conn);
                     }
                     self.handle(net, Input::Broken { conn, error });
                 }
             },
-            Event::Broken { conn, error } => self.handle(net, Input::Broken { conn, error }),
+            Event::Broken { conn, error } => {
+                self.traffic.malformed += 1;
+                self.handle(net, Input::Broken { conn, error });
+            }
             Event::Heard { conn } => self.handle(net, Input::Heard { conn }),
             Event::Blocked { conn } => self.handle(net, Input::Blocked { conn }),
             Event::Sent { conn, left } => self.handle(net, Input::Sent { conn, left }),
@@ -340,6 +350,7 @@ impl ShardLoop {
     fn answer_askers(&mut self, net: &Net) {
         for asker in std::mem::take(&mut self.askers) {
             let snapshot = Snapshot {
+                traffic: self.traffic,
                 core: *self.shard.counters(),
                 population: self.shard.population(),
                 log: *self.shard.log_counters(),
@@ -438,7 +449,9 @@ impl ShardLoop {
             match output {
                 Output::Write { conn, start, len } => {
                     let frames = outputs.bytes.get(start as usize..).and_then(|bytes| bytes.get(..len as usize));
-                    net.write(conn, frames.expect("a write points into the bytes beside it"));
+                    let frames = frames.expect("a write points into the bytes beside it");
+                    self.traffic.on_written(frames);
+                    net.write(conn, frames);
                 }
                 Output::Authenticate { conn, user, device, credential: Credential::Password(password) } => {
                     net.pause(conn);

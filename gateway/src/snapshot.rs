@@ -5,10 +5,13 @@ use storage::{LogCounters, LogStatus};
 
 use crate::mesh::LaneLoad;
 use crate::reactor::NetCounters;
+use crate::traffic::Traffic;
 
 /// One shard at one moment. Some KiB.
 #[derive(Debug, Clone)]
 pub(crate) struct Snapshot {
+    /// Frames in and out.
+    pub(crate) traffic: Traffic,
     /// What the core counted.
     pub(crate) core: Counters,
     /// How many the core holds.
@@ -34,6 +37,7 @@ pub(crate) mod tests {
     /// Of a shard that has just begun to serve.
     pub(crate) fn sample() -> Snapshot {
         Snapshot {
+            traffic: Traffic::default(),
             core: Counters::default(),
             population: Population { sessions: 0, users: 0, devices: 0, under_way: 0, stalled: 0 },
             log: LogCounters::default(),

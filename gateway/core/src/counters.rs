@@ -8,12 +8,6 @@ use crate::event::Credential;
 /// Totals since start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Frames that came and decoded.
-    pub frames_received: FrameCounts,
-    /// Frames that came and did not decode, or were too long.
-    pub frames_malformed: u64,
-    /// Frames written, each connection's copy counted.
-    pub frames_sent: FrameCounts,
     /// SENDs taken for the first time, whatever became of them; ephemeral ones not counted.
     pub accepted: u64,
     /// Ephemeral SENDs taken.
@@ -30,8 +24,6 @@ pub struct Counters {
     pub spilled: u64,
     /// Credentials that were checked, by what became of them.
     pub logins: Logins,
-    /// GOAWAYs written, by code.
-    pub closed: CodeCounts,
     /// At the recipient's home: from taking a message into the inbox until it was safe there.
     pub safe: Histogram,
     /// At the sender's home: from when a SEND had room on its lane until its SEND_ACK could be given.
@@ -70,7 +62,7 @@ impl Default for FrameCounts {
 impl FrameCounts {
     /// One more of this type.
     #[inline]
-    pub(crate) fn count(&mut self, frame_type: u8) {
+    pub fn count(&mut self, frame_type: u8) {
         if let Some(count) = self.0.get_mut(usize::from(frame_type)) {
             *count += 1;
         }
@@ -94,7 +86,7 @@ impl Default for CodeCounts {
 
 impl CodeCounts {
     /// One more of this code. Not for what happens with every message.
-    pub(crate) fn count(&mut self, code: Code) {
+    pub fn count(&mut self, code: Code) {
         if let Ok(index) = Code::ALL.binary_search(&code)
             && let Some(count) = self.0.get_mut(index)
         {

@@ -132,6 +132,7 @@ impl Shard {
         let user = self.users.get_mut(to);
         let mut missing = user.devices.iter().filter(|device| !device.has(&user.name, id, &entry.parcel)).peekable();
         if missing.peek().is_none() && !user.devices.is_empty() {
+            self.counters.safe.record(now.mono_us.saturating_sub(entry.since_us));
             self.outcomes.push_back(safe(&entry, SafeBy::Received));
             return self.release(to);
         }
@@ -181,12 +182,12 @@ impl Shard {
             user.confirmed = user.confirmed.max(cursor);
         }
         let cursor = user.device(device_no).map_or(Id::NONE, |device| device.cursor);
-        self.settle_confirmed(to, cursor);
+        self.settle_confirmed(now, to, cursor);
         self.release(to);
     }
 
     /// Entries up to and with `up_to` that every registered device has are safe.
-    pub(crate) fn settle_confirmed(&mut self, to: UserRef, up_to: Id) {
+    pub(crate) fn settle_confirmed(&mut self, now: Now, to: UserRef, up_to: Id) {
         let user = self.users.get_mut(to);
         if user.devices.is_empty() {
             return;
@@ -194,6 +195,7 @@ impl Shard {
         for entry in user.window.unsettled_mut(up_to) {
             if user.devices.iter().all(|device| device.has(&user.name, entry.id, &entry.parcel)) {
                 entry.stage = Stage::Settled;
+                self.counters.safe.record(now.mono_us.saturating_sub(entry.since_us));
                 self.outcomes.push_back(safe(entry, SafeBy::Received));
             }
         }
@@ -246,7 +248,7 @@ impl Shard {
     /// Tells the sender's home what became of a message.
     pub(crate) fn report(&mut self, origin: Origin, parcel: &Parcel, outcome: Outcome) {
         let room = (outcome != Outcome::Accepted).then_some(parcel.size());
-        self.outcomes.push_back(Report { origin, mid: parcel.mid, room, outcome, since_us: None });
+        self.outcomes.push_back(Report { origin, mid: parcel.mid, room, outcome });
     }
 
     /// Whether the log takes messages.
@@ -259,7 +261,7 @@ impl Shard {
 pub(crate) fn safe(entry: &Entry, by: SafeBy) -> Report {
     let outcome = Outcome::Safe { by, id: entry.id };
     let room = (!entry.is_off_lane).then_some(entry.parcel.size());
-    Report { origin: entry.origin, mid: entry.parcel.mid, room, outcome, since_us: Some(entry.since_us) }
+    Report { origin: entry.origin, mid: entry.parcel.mid, room, outcome }
 }
 
 /// Whether a device takes this entry at once, or needs no delivery of it.

@@ -84,7 +84,7 @@ impl Shard {
         let (name, session) = (device.name.clone(), device.session);
         let older: Vec<_> = user.devices.iter().filter(|d| d.name == name && d.no < device_no).map(|d| d.no).collect();
         for no in older {
-            self.remove_device(user_ref, no);
+            self.remove_device(now, user_ref, no);
         }
         let Some(conn) = session else { return };
         let Some(session) = self.sessions.get_mut(conn) else {
@@ -102,7 +102,7 @@ impl Shard {
         if let Some(conn) = self.users.get_mut(user).device(device_no).and_then(|device| device.session) {
             self.close(now, conn, Code::StorageFull, out);
         }
-        self.remove_device(user, device_no);
+        self.remove_device(now, user, device_no);
     }
 
     /// Writes down that a device is gone. Until that is durable the device counts. Without room in the log nothing happens.
@@ -154,12 +154,12 @@ impl Shard {
         if let Some(conn) = self.users.get_mut(user).device(device_no).and_then(|device| device.session) {
             self.close(now, conn, Code::Revoked, out);
         }
-        self.remove_device(user, device_no);
+        self.remove_device(now, user, device_no);
         self.end_leaving(now, user, device_no, u64::MAX, Code::LoggedOut, out);
     }
 
     /// Forgets a device; what only it had not confirmed is safe now.
-    fn remove_device(&mut self, user_ref: UserRef, device_no: DeviceNo) {
+    fn remove_device(&mut self, now: Now, user_ref: UserRef, device_no: DeviceNo) {
         self.forget_device_records(user_ref, device_no);
         let user = self.users.get_mut(user_ref);
         let Some(index) = user.devices.iter().position(|device| device.no == device_no) else {
@@ -168,7 +168,7 @@ impl Shard {
         let device = user.devices.remove(index);
         user.confirmed = user.confirmed.max(device.cursor);
         self.device_count -= 1;
-        self.settle_confirmed(user_ref, Id(u64::MAX));
+        self.settle_confirmed(now, user_ref, Id(u64::MAX));
         self.release(user_ref);
     }
 }

@@ -8,8 +8,7 @@ use std::hash::Hasher;
 use siphasher::sip::SipHasher13;
 use storage::{DiskOp, Log, LogConfig, LogCounters, LogEvent, LogStatus, Lsn};
 use wire::frame::SendAck;
-use wire::limits::HEADER_LEN;
-use wire::{Code, DeviceNo, Frame, Id, Mid, frame_type};
+use wire::{Code, DeviceNo, Frame, Id, Mid};
 
 use crate::config::ShardConfig;
 use crate::counters::{Counters, Population};
@@ -86,8 +85,6 @@ pub(crate) struct Report {
     pub(crate) mid: Mid,
     pub(crate) room: Option<u32>,
     pub(crate) outcome: Outcome,
-    /// When the message was taken into the inbox; `None` where it was not, or is not safe.
-    pub(crate) since_us: Option<u64>,
 }
 
 impl Shard {
@@ -144,7 +141,6 @@ impl Shard {
 
     /// Takes one input and appends what it causes. Cost: a hash of a name or two for a SEND; memory only for what must be kept.
     pub fn handle(&mut self, now: Now, input: Input<'_>, out: &mut Outputs) {
-        let written_before = out.list.len();
         match input {
             Input::Opened { conn } => self.on_opened(now, conn, out),
             Input::Frame { conn, frame } => self.on_frame(now, conn, frame, out),
@@ -169,7 +165,6 @@ impl Shard {
             Input::Tick => self.on_tick(now, out),
         }
         self.settle(now, out);
-        self.count_written(out, written_before);
     }
 
     /// When [`Input::Tick`] is due next, on the clock of [`Now::mono_us`].
@@ -221,10 +216,7 @@ impl Shard {
     /// Follows up what the input caused inside this shard, and hands out what the disk is to do.
     fn settle(&mut self, now: Now, out: &mut Outputs) {
         loop {
-            if let Some(Report { origin, mid, room, outcome, since_us }) = self.outcomes.pop_front() {
-                if let Some(since_us) = since_us {
-                    self.counters.safe.record(now.mono_us.saturating_sub(since_us));
-                }
+            if let Some(Report { origin, mid, room, outcome }) = self.outcomes.pop_front() {
                 if origin.is_copy {
                     self.on_copy_outcome(now, origin.user, mid, outcome);
                 } else if origin.shard == self.config.shard {
@@ -255,7 +247,6 @@ impl Shard {
         let Some(session) = self.sessions.get_mut(conn) else {
             return;
         };
-        self.counters.frames_received.count(frame.frame_type());
         let Some((user, device_no)) = session.ready() else {
             return match (frame, &session.state) {
                 (Frame::Hello(hello), State::Opened { .. }) => self.on_hello(now, conn, &hello, out),
@@ -283,7 +274,6 @@ impl Shard {
             return;
         };
         session.heard_us = now.mono_us;
-        self.counters.frames_malformed += 1;
         if error.is_fatal() || session.ready().is_none() {
             self.close(now, conn, error.code(), out);
         } else {
@@ -314,23 +304,6 @@ impl Shard {
             }
             Envelope::Outcome { origin, mid, room, outcome } => {
                 self.on_outcome(now, from, origin, mid, room, outcome, out);
-            }
-        }
-    }
-
-    /// Counts the frames of the outputs from `first` on, and of those that end a connection, why.
-    fn count_written(&mut self, out: &Outputs, first: usize) {
-        for output in out.list.get(first..).unwrap_or_default() {
-            let Output::Write { start, len, .. } = output else { continue };
-            let frame_type = out.bytes.get(*start as usize + HEADER_LEN - 1).copied().unwrap_or_default();
-            self.counters.frames_sent.count(frame_type);
-            if frame_type == frame_type::GOAWAY {
-                let payload = out.frames(*start, *len).get(HEADER_LEN..).unwrap_or_default();
-                if let Ok(Some(Frame::GoAway(goaway))) = wire::decode(frame_type, payload)
-                    && let Some(code) = Code::from_number(goaway.code)
-                {
-                    self.counters.closed.count(code);
-                }
             }
         }
     }

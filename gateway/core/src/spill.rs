@@ -109,7 +109,7 @@ impl Shard {
         let user = self.users.get_mut(to);
         let waiting = user.window.waiting_mut(user.spill_up_to);
         for entry in waiting.filter(|entry| !entry.is_off_lane && !entry.origin.is_copy) {
-            self.outcomes.push_back(Report { outcome: Outcome::Held, since_us: None, ..safe(entry, SafeBy::Stored) });
+            self.outcomes.push_back(Report { outcome: Outcome::Held, ..safe(entry, SafeBy::Stored) });
             entry.is_off_lane = true;
         }
     }
@@ -193,6 +193,7 @@ impl Shard {
                 let window = &mut self.users.get_mut(to).window;
                 if let Some(entry) = window.get_mut(id).filter(|entry| entry.stage != Stage::Settled) {
                     entry.stage = Stage::Settled;
+                    self.counters.safe.record(now.mono_us.saturating_sub(entry.since_us));
                     self.outcomes.push_back(safe(entry, SafeBy::Stored));
                     window.pop_settled();
                 }

@@ -88,6 +88,6 @@ impl AsyncWrite for Timed {
 
 /// A scraper, a health checker, a command, and some who look: more than these wait.
 const CONNECTION_COUNT_MAX: usize = 16;
-/// One request and its answer; a command of the accounts waits for hashes.
-const CONNECTION_TIME_MAX: Duration = Duration::from_secs(30);
+/// One request and its answer; a command of the accounts waits for a hash.
+const CONNECTION_TIME_MAX: Duration = Duration::from_secs(10);
 const ACCEPT_INTERVAL: Duration = Duration::from_millis(100);

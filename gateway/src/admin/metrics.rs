@@ -138,13 +138,13 @@ metrics! {
     Shard Counter "shardwire_logins_total" "Credentials checked, by kind and by what became of them."
         |shard, samples| logins(shard, samples);
     Shard Counter "shardwire_sessions_closed_total" "Connections that were sent GOAWAY, by code."
-        |shard, samples| codes(&shard.core.closed, Code::ALL, samples);
+        |shard, samples| codes(&shard.traffic.closed, Code::ALL, samples);
     Shard Counter "shardwire_frames_received_total" "Frames that came, by type."
-        |shard, samples| frames(&shard.core.frames_received, samples);
+        |shard, samples| frames(&shard.traffic.received, samples);
     Shard Counter "shardwire_frames_malformed_total" "Frames that came and were none, or were too long."
-        |shard, samples| samples.value(shard.core.frames_malformed);
+        |shard, samples| samples.value(shard.traffic.malformed);
     Shard Counter "shardwire_frames_sent_total" "Frames written, by type."
-        |shard, samples| frames(&shard.core.frames_sent, samples);
+        |shard, samples| frames(&shard.traffic.sent, samples);
 
     Shard Counter "shardwire_messages_accepted_total" "Messages taken from their senders, whatever became of them; retries and ephemeral ones do not count."
         |shard, samples| samples.value(shard.core.accepted);

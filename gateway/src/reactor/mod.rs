@@ -154,6 +154,8 @@ impl Reactor {
         }
         was_busy |= write::flush(net, on);
         net.settle(on);
+        #[cfg(test)]
+        net.check_counters();
         if was_busy {
             net.counters.turn.record(u64::try_from(now.elapsed().as_micros()).unwrap_or(u64::MAX));
         }

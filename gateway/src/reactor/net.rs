@@ -227,6 +227,18 @@ impl Net {
         NetCounters { accepted: sum(Acceptor::accepted), accept_failures: sum(Acceptor::failures), ..self.counters }
     }
 
+    /// What is counted along the way is what there is.
+    #[cfg(test)]
+    pub(super) fn check_counters(&self) {
+        let (mut plain_count, mut tls_count, mut outbox_len) = (0, 0, 0);
+        for conn in self.conns.values() {
+            *(if conn.tls.is_some() { &mut tls_count } else { &mut plain_count }) += 1;
+            outbox_len += conn.outbox_len() as u64;
+        }
+        let NetCounters { plain_count: plain, tls_count: tls, outbox_len: outbox, .. } = self.counters;
+        assert_eq!((plain, tls, outbox), (plain_count, tls_count, outbox_len));
+    }
+
     fn count_of(&mut self, conn: &Conn) -> &mut u64 {
         if conn.tls.is_some() { &mut self.counters.tls_count } else { &mut self.counters.plain_count }
     }

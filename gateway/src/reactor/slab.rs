@@ -85,6 +85,15 @@ impl<T> Slab<T> {
         }
     }
 
+    /// Every value.
+    #[cfg(test)]
+    pub(crate) fn values(&self) -> impl Iterator<Item = &T> {
+        self.chunks.iter().flatten().filter_map(|slot| match &slot.content {
+            Content::Used(value) => Some(value),
+            Content::Free { .. } => None,
+        })
+    }
+
     fn slot_mut(&mut self, index: u32) -> Option<&mut Slot<T>> {
         let (chunk, place) = locate(index);
         self.chunks.get_mut(chunk)?.get_mut(place)
