@@ -106,14 +106,13 @@ impl Axis {
 
 impl Chart {
     /// With a legend of its lines, if there are several.
-    pub(super) fn draw(&self) -> String {
-        let mut svg = String::new();
+    pub(super) fn draw(&self, svg: &mut String) {
         if self.lines.len() > 1 {
             svg.push_str("<ul class=\"legend\">");
             for line in &self.lines {
                 let name = escape(&line.name);
                 put(
-                    &mut svg,
+                    svg,
                     format_args!(
                         "<li><svg viewBox=\"0 0 26 8\" aria-hidden=\"true\"><path class=\"line {}\" d=\"M1 4H25\"/></svg>{name}</li>",
                         line.class
@@ -124,29 +123,28 @@ impl Chart {
         }
         let summary = escape(&self.summary);
         put(
-            &mut svg,
+            svg,
             format_args!(
-                "<svg class=\"chart\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{summary}\">\n"
+                "<div class=\"scroll\"><svg class=\"chart\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{summary}\">\n"
             ),
         );
-        self.put_grid(&mut svg);
-        self.put_mark(&mut svg);
+        self.put_grid(svg);
+        self.put_mark(svg);
         for line in &self.lines {
-            put(&mut svg, format_args!("<path class=\"line {}\" d=\"{}\"/>\n", line.class, self.path(&line.points)));
+            put(svg, format_args!("<path class=\"line {}\" d=\"{}\"/>\n", line.class, self.path(&line.points)));
         }
         for dot in &self.dots {
             let (x, y) = (self.x_of(dot.at.0), self.y_of(dot.at.1));
             let what = escape(&dot.what);
             put(
-                &mut svg,
+                svg,
                 format_args!(
                     "<circle class=\"dot {}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\"><title>{what}</title></circle>\n",
                     dot.class
                 ),
             );
         }
-        svg.push_str("</svg>\n");
-        svg
+        svg.push_str("</svg></div>\n");
     }
 
     fn put_grid(&self, svg: &mut String) {

@@ -84,9 +84,15 @@ pub(super) fn put_rates(html: &mut String, report: &Report) {
     let history = &report.history;
     let end_s = history.slots.len() as f64 * history.slot_s;
     let of = |of: fn(&Moment) -> f64| steps_of(history, of);
+    let mut delivered = of(|moment| moment.delivered_per_s);
+    // What is collected at once would flatten all the rest.
+    let has_away = report.scenario.away_count() > 0;
+    if has_away {
+        delivered.retain(|step| step.is_some_and(|(at_s, _)| at_s <= history.flow_s));
+    }
     let mut lines = vec![
         ("c", "sent", of(|moment| moment.sent_per_s)),
-        ("b", "delivered", of(|moment| moment.delivered_per_s)),
+        ("b", "delivered", delivered),
         ("a", "acknowledged", of(|moment| moment.acked_per_s)),
     ];
     if let Some(wished) = report.rate_wished {
@@ -107,7 +113,9 @@ pub(super) fn put_rates(html: &mut String, report: &Report) {
         mark: has_tail.then_some((history.flow_s, "nothing more is sent")),
         summary: "Messages a second over time: wished, sent, acknowledged, delivered".to_owned(),
     };
-    section(html, "Messages a second", "What was sent, and what became of it, when it happened.", &chart);
+    let away = if has_away { " What those who were away collect afterwards is not drawn." } else { "" };
+    let explanation = format!("What was sent, and what became of it, when it happened.{away}");
+    section(html, "Messages a second", &explanation, &chart);
 }
 
 /// The load generator's own share of a core.
@@ -144,7 +152,7 @@ fn section(html: &mut String, title: &str, explanation: &str, chart: &Chart) {
     html.push_str("</h2>\n<p>");
     html.push_str(&escape(explanation));
     html.push_str("</p>\n");
-    html.push_str(&chart.draw());
+    chart.draw(html);
     html.push_str("</section>\n");
 }
 
