@@ -84,7 +84,7 @@ fn assert_clean(mut load: Process, json: &Path) {
 /// Load, a drain in the middle of it, and a start: the load generator goes on, and misses nothing.
 fn drain_under_load(is_tls: bool, by_command: bool) {
     let mut gateway = setup().arg("--tls-listen").arg(&quiet_address()).start();
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("a temporary directory");
     let json = folder.path().join("report.json");
     let idle = gateway.process().descriptor_count();
     let load = load(&gateway, is_tls, &json);
