@@ -302,7 +302,8 @@ impl<W: Write> Conversation<W> {
         };
         let advice = self.login.advice(known);
         let what = if self.state.borrow().has_been_up { "ended the session" } else { "did not let you in" };
-        ControlFlow::Break(Err(anyhow!("the gateway {what} ({code}): {}{advice}{wait}", reason(code))))
+        let why = self.login.reason(known, self.user.as_name()).unwrap_or_else(|| reason(code));
+        ControlFlow::Break(Err(anyhow!("the gateway {what} ({code}): {why}{advice}{wait}")))
     }
 
     /// Another token for one that is over, unless that did not help just now.
