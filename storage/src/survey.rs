@@ -131,7 +131,7 @@ pub struct SurveyReport {
     pub findings: Vec<Finding>,
     /// How many more there were.
     pub findings_left_out: u64,
-    /// What a start would make of it.
+    /// What a start would make of it; none if not the whole log was read, unless it would refuse.
     pub conclusion: Option<Conclusion>,
 }
 
@@ -298,8 +298,7 @@ impl Survey {
         }
         sights.append(&mut self.watch().sights);
         let changes = |op: &DiskOp| !matches!(op.kind, DiskOpKind::List | DiskOpKind::Read { .. });
-        let is_enough = self.watch().is_enough();
-        if asked.is_empty() || is_enough || asked.iter().any(changes) {
+        if asked.is_empty() || asked.iter().any(changes) {
             let is_new = asked.iter().any(|op| matches!(op.kind, DiskOpKind::Create { .. }));
             self.conclude(is_new);
         } else {
@@ -364,6 +363,8 @@ impl Survey {
             }
             self.watch().check_reservation(&superblock);
         }
-        self.watch().report.conclusion.get_or_insert(conclusion);
+        if is_whole || is_new {
+            self.watch().report.conclusion.get_or_insert(conclusion);
+        }
     }
 }

@@ -86,11 +86,6 @@ impl Watch {
         self.add(Finding { file, offset, kind, lost: None, text: text.into() });
     }
 
-    /// Whether everything was told that was asked for.
-    pub(crate) fn is_enough(&self) -> bool {
-        self.detail.is_some_and(|detail| detail.batch_count_max == 0)
-    }
-
     pub(crate) fn on_refusal(&mut self, cause: Cause, reason: &str) {
         let has_finding = self.report.findings.iter().any(|finding| finding.kind.is_damage());
         if matches!(cause, Cause::Damaged | Cause::Foreign) && !has_finding {

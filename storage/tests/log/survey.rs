@@ -368,7 +368,9 @@ fn batches_and_records_are_told_one_by_one_from_a_place_on() {
     // From the second one on, and nothing of another segment is read for it.
     let detail = Detail { from: 8_193, batch_count_max: 1, has_bodies: false };
     disk.done.clear();
-    let (_, sights) = look(&mut disk, SurveyConfig { detail: Some(detail), ..config });
+    let (report, sights) = look(&mut disk, SurveyConfig { detail: Some(detail), ..config });
+    assert_eq!(report.conclusion, None, "what a start would do is not known from one segment");
+    assert_eq!((report.segments[0].batches.seal, report.segments[1].role), (1, SegmentRole::Unread));
     assert!(matches!(&sights[0], Sight::Batch(batch) if batch.offset == batches[1]), "{sights:?}");
     assert!(sights.iter().all(|sight| !matches!(sight, Sight::Record(record) if record.body.is_some())));
     let of_other = disk
