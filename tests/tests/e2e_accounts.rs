@@ -8,7 +8,7 @@ use std::{
     thread,
 };
 
-use gateway_tests::e2e::{Conn, Gateway, HelloSpec, LIMIT, LoginEnd, Setup, users_done, users_refused};
+use gateway_tests::e2e::{Conn, Gateway, HelloSpec, LIMIT, LoginEnd, Setup, until, users, users_done, users_refused};
 use wire::{
     Code,
     frame::{AccountOp, Credential},
@@ -139,6 +139,32 @@ fn who_deletes_the_account_is_gone_with_what_waited() {
     assert_eq!(refused(login(&gateway, "alice", OLD)), Code::BadCredential);
     refused(with_ticket(&gateway, "alice", "phone", &ticket));
     assert_eq!(register(&gateway, "alice", NEW), Some(Code::NameTaken), "a name is not passed on by itself");
+}
+
+#[test]
+fn who_is_given_a_deleted_name_gets_nothing_of_the_one_before() {
+    let gateway = setup().start();
+    let dir = gateway.data_dir();
+    for user in ["alice", "bob"] {
+        assert_eq!(register(&gateway, user, OLD), None);
+    }
+    let (phone, old_ticket) = session(&gateway, "alice", "phone", OLD);
+    drop(phone);
+    let mut bob = Conn::open(gateway.addr());
+    bob.write(&HelloSpec::new("bob", "").bytes_with(Credential::Password(OLD)));
+    bob.welcome();
+    bob.write(&bob.send_bytes(1, 0, "alice", b"for the old alice"));
+    bob.expect_acks(1..=1);
+    users_done(&dir, &["delete", "alice"], "");
+    // The name is free for the operator once the messages are gone for certain.
+    until("it is given away", || users(&dir, &["add", "alice"], "battery staple\n").status.success());
+    assert_eq!(refused(login(&gateway, "alice", OLD)), Code::BadCredential);
+    assert_eq!(refused(with_ticket(&gateway, "alice", "phone", &old_ticket)), Code::CredentialExpired);
+    let (mut phone, _) = session(&gateway, "alice", "phone", NEW);
+    assert_eq!(phone.ping(), [], "nothing is delivered");
+    let gateway = gateway.kill_and_restart();
+    let (mut phone, _) = session(&gateway, "alice", "phone", NEW);
+    assert_eq!(phone.ping(), [], "nor after a restart");
 }
 
 #[test]
