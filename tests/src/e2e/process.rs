@@ -229,6 +229,18 @@ impl Process {
         })
     }
 
+    /// Ends the program that traces it; it goes on untraced.
+    ///
+    /// # Panics
+    /// When it is not traced.
+    pub fn end_tracing(&self) {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let tracer = status.lines().find_map(|line| line.strip_prefix("TracerPid:"));
+        let tracer = tracer.and_then(|pid| Pid::from_raw(pid.trim().parse().ok()?));
+        let tracer = tracer.unwrap_or_else(|| panic!("{} is not traced", self.name));
+        kill_process(tracer, Signal::KILL).unwrap_or_else(|error| panic!("{}: {error}", self.name));
+    }
+
     /// How many descriptors it has open.
     ///
     /// # Panics
