@@ -20,6 +20,9 @@
 //! | a stranger: an address with an account | 6 | 10 min | 6 guesses an hour for this account |
 //! | an address that logged in to the account lately | 10 | 1 min | 60 guesses an hour, from there alone |
 //!
+//! **Accounts that are made** are counted too, by address: 60 at once, then one a minute. Each costs a hash, and a place in the store for
+//! ever.
+//!
 //! **A lane of one's own.** An address that logged in to the account during the last 30 days (`known.rs`) is held to the last bucket
 //! and to no other. Whatever is done to the account from elsewhere, and to other accounts from this address, does not touch it.
 //!
@@ -51,6 +54,7 @@ pub(crate) struct Backoff {
     accounts: Meters,
     strangers: Meters,
     friends: Meters,
+    makers: Meters,
     known: Known,
     /// By pair. At most [`TURN_COUNT_MAX`].
     turns: HashMap<Key, Turn>,
@@ -100,6 +104,7 @@ pub(crate) struct Stake {
     account: bool,
     stranger: bool,
     friend: bool,
+    maker: bool,
 }
 
 /// Not now.
@@ -127,6 +132,7 @@ impl Backoff {
             accounts: meters(ACCOUNT),
             strangers: meters(STRANGER),
             friends: meters(FRIEND),
+            makers: meters(MAKER),
             known: Known::new(),
             turns: HashMap::new(),
             cleared_us: 0,
@@ -164,11 +170,14 @@ impl Backoff {
         Ok(stake)
     }
 
-    /// The password was right, and the account knows the address from then on; or it was wrong.
+    /// The password was right, or the account was made, and it knows the address from then on; or not.
     pub(crate) fn settle(&mut self, now_us: u64, who: &Who, stake: Stake, is_right: bool) {
+        if stake.maker {
+            self.makers.charge(who.address, now_us);
+        }
         if is_right {
             self.known.insert(who.pair, now_us);
-        } else {
+        } else if !stake.maker {
             self.charge(now_us, who, stake);
         }
     }
@@ -181,13 +190,17 @@ impl Backoff {
             return if at_us <= now_us { Ok((Class::Known, stake)) } else { Err(Wait::until(now_us, at_us)) };
         }
         let is_login = attempt == Attempt::Login;
+        let maker = attempt == Attempt::Register;
+        if maker && self.makers.fits_at(who.address) > now_us {
+            return Err(Wait::until(now_us, self.makers.fits_at(who.address)));
+        }
         if is_login && self.strangers.fits_at(who.pair) > now_us {
             return Err(Wait::until(now_us, self.strangers.fits_at(who.pair)));
         }
         match self.turns.get(&who.pair) {
             Some(turn) if now_us < turn.from_us => return Err(Wait::until(now_us, turn.from_us)),
             Some(turn) if now_us < turn.until_us => {
-                return Ok((Class::Turn, Stake { stranger: is_login, ..Stake::default() }));
+                return Ok((Class::Turn, Stake { stranger: is_login, maker, ..Stake::default() }));
             }
             _ => {}
         }
@@ -202,7 +215,7 @@ impl Backoff {
         }
         let is_suspect = self.addresses.level(who.address, now_us) >= SUSPECT_ADDRESS_LEVEL
             || is_login && self.accounts.level(who.account, now_us) >= SUSPECT_ACCOUNT_LEVEL;
-        let stake = Stake { address: true, account: is_login, stranger: is_login, friend: false };
+        let stake = Stake { address: true, account: is_login, stranger: is_login, friend: false, maker };
         Ok((if is_suspect { Class::Suspect } else { Class::Fresh }, stake))
     }
 
@@ -255,9 +268,12 @@ const SECOND_US: u64 = 1_000_000;
 const ADDRESS: Rate = Rate { interval_us: 20 * SECOND_US, burst: 30 };
 const ACCOUNT: Rate = Rate { interval_us: 2 * SECOND_US, burst: 12 };
 const STRANGER: Rate = Rate { interval_us: 600 * SECOND_US, burst: 6 };
+const MAKER: Rate = Rate { interval_us: 60 * SECOND_US, burst: 60 };
 const FRIEND: Rate = Rate { interval_us: 60 * SECOND_US, burst: 10 };
-/// With so many wrong passwords that have not leaked out yet, the next one from there goes behind the others.
-const SUSPECT_ADDRESS_LEVEL: u64 = 3;
+/// With so many wrong passwords that have not leaked out yet, the next one from there goes behind the others. Of an address, one is enough:
+/// then a crowd of guessing addresses is in the way of honest strangers once and not again, and who mistypes while nobody guesses
+/// waits for nobody.
+const SUSPECT_ADDRESS_LEVEL: u64 = 1;
 const SUSPECT_ACCOUNT_LEVEL: u64 = 3;
 /// How far ahead turns are given.
 const ADDRESS_HORIZON_US: u64 = 600 * SECOND_US;

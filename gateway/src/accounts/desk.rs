@@ -205,8 +205,9 @@ impl Desk {
                 self.say(waiting.item.refuse(busy()));
                 continue;
             }
+            let attempt = waiting.item.attempt().map(|(attempt, ..)| attempt);
+            let Some(waiting) = self.reclassify(now_us, waiting, attempt) else { continue };
             let Waiting { class, who, item: ask, .. } = waiting;
-            let attempt = ask.attempt().map(|(attempt, ..)| attempt);
             let stake = match attempt.map(|attempt| self.backoff.begin(now_us, &who, attempt)).transpose() {
                 Ok(stake) => stake.unwrap_or_default(),
                 Err(wait) => {
@@ -223,6 +224,16 @@ impl Desk {
                 Err(error) => self.say(ask.refuse(refusal(&error))),
             }
         }
+    }
+
+    /// Whose address was wrong since he came waits again, behind those of whom nothing is known.
+    fn reclassify(&mut self, now_us: u64, waiting: Waiting<Ask>, attempt: Option<Attempt>) -> Option<Waiting<Ask>> {
+        let class = attempt.and_then(|attempt| self.backoff.admit(now_us, &waiting.who, attempt).ok());
+        if waiting.class == Class::Fresh && class == Some(Class::Suspect) {
+            self.wait(Waiting { class: Class::Suspect, ..waiting });
+            return None;
+        }
+        Some(waiting)
     }
 
     fn job(&mut self, ask: &Ask) -> Result<Job, CommandError> {
