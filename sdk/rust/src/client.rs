@@ -334,6 +334,11 @@ impl<S: Store> Client<S> {
         self.config.user.as_name()
     }
 
+    /// How it is set up now: with the credential that [`Client::set_credential`], or a changed password, left.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// What it works with, for a look.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger

@@ -126,6 +126,34 @@ impl Person {
         self.is_reading = is_reading;
     }
 
+    /// The program ends and is started again, by somebody who types nothing: only its store is left.
+    ///
+    /// # Panics
+    /// When memory fails.
+    pub fn starts_again(&mut self) {
+        let config = Config { credential: Credential::None, ..self.client.config().clone() };
+        let store = self.client.store().clone();
+        self.client = Client::new(config, store, self.begin.elapsed().as_secs()).expect("memory can be read");
+        (self.stream, self.ended) = (None, None);
+    }
+
+    /// Types a token, for want of a ticket that is taken.
+    pub fn types(&mut self, token: &str) {
+        self.client.set_credential(Credential::Token(token.into()));
+        self.ended = None;
+        let now = self.now_us();
+        self.client.restart(now);
+    }
+
+    /// Has a copy of another's store, and nothing else.
+    ///
+    /// # Panics
+    /// When memory fails.
+    pub fn steals_from(&mut self, other: &Person) {
+        let config = Config { credential: Credential::None, ..other.client.config().clone() };
+        self.client = Client::new(config, other.client.store().clone(), 0).expect("memory can be read");
+    }
+
     /// Signs the device out.
     pub fn logout(&mut self) {
         self.client.logout(false);
