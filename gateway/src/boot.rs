@@ -161,7 +161,7 @@ impl<'a> Shards<'a> {
             return Ok(());
         }
         // Before the first connection, each shard knows which logins are void.
-        self.accounts.tell_voids();
+        self.accounts.tell_voids()?;
         let (tcp_address, tls_address) = (tcp.text(), tls.text());
         for (listener, is_tls) in [(tcp, false), (tls, true)] {
             for (shard, socket) in (0..).zip(listener.sockets) {

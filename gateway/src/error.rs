@@ -39,6 +39,9 @@ pub(crate) enum Error {
         /// What is wrong with it.
         cause: crate::accounts::AccountStoreError,
     },
+    /// Which logins are void cannot be told.
+    #[error("{0}; nobody is served, since logins that are void would be taken")]
+    Voids(String),
     /// A key file that holds no usable key.
     #[error("{path}: {message}")]
     Key {

@@ -35,8 +35,8 @@ pub(crate) enum Message {
     Hashed(Outcome),
     /// By shards: [`Letter::Void`] with `purge` is done.
     Purged(NameBuf),
-    /// By the main thread: tell every shard what is void, then drop this.
-    TellVoids(Sender<()>),
+    /// By the main thread: tell every shard what is void, then say here that they know it, or why they cannot.
+    TellVoids(Sender<Result<(), CommandError>>),
     /// By the main thread: end.
     End,
 }
@@ -126,8 +126,8 @@ impl Desk {
                     let _ = self.ledger.change(&user, Change::Purged, self.clock.stamp_us());
                 }
                 Message::TellVoids(told) => {
-                    self.tell_voids();
-                    drop(told);
+                    // Without a main thread the process is about to end.
+                    let _ = told.send(self.tell_voids());
                 }
                 Message::End => return true,
             }
@@ -262,8 +262,10 @@ impl Desk {
         let took_us = u64::try_from(outcome.took.as_micros()).unwrap_or(u64::MAX);
         self.queue.on_done(took_us);
         let Hashing { ask, who, stake } = self.hashing.remove(&outcome.id).expect("each job is noted until it is done");
-        if ask.attempt().is_some() {
-            self.backoff.settle(self.clock.now_us(), &who, stake, outcome.is_right);
+        if let Some((attempt, user, _)) = ask.attempt() {
+            // Who asked for a name that was given to another meanwhile has proven nothing.
+            let is_free = attempt != Attempt::Register || matches!(self.ledger.get(user), Ok(None));
+            self.backoff.settle(self.clock.now_us(), &who, stake, outcome.is_right && is_free);
         }
         match ask {
             Ask::Login { from, user, device, .. } => {
@@ -331,10 +333,11 @@ impl Desk {
     /// Does what an operator asked for.
     fn change_for(&mut self, user: NameBuf, change: Change, reply: Reply) {
         let result = self.ledger.change(&user, change, self.clock.stamp_us());
-        let is_changed = matches!(result, Ok(Some(_)));
+        let (is_so, is_changed) = (result.is_ok(), matches!(result, Ok(Some(_))));
         let answer = Answer::Reply { reply, result: result.map(|_| CommandAnswer::Done) };
         self.answers.push(Ready { answer, is_of_change: is_changed });
-        if is_changed {
+        // Also when it was so already: a commit that was told as failed may have reached the disk, and then no shard knows of it.
+        if is_so {
             self.void(user, None);
         }
     }
@@ -349,12 +352,12 @@ impl Desk {
         }
     }
 
-    fn tell_voids(&mut self) {
-        // The operator has been told when it fails; the store was opened a moment ago.
-        for (user, void) in self.ledger.voids(self.clock.stamp_us()).unwrap_or_default() {
+    fn tell_voids(&mut self) -> Result<(), CommandError> {
+        for (user, void) in self.ledger.voids(self.clock.stamp_us())? {
             let shard = home(&self.key, self.shard_count, &user).0;
             self.mesh.send_letter(shard, void_letter(user, void, None));
         }
+        Ok(())
     }
 
     fn say(&mut self, answer: Answer) {

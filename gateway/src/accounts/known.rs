@@ -1,8 +1,8 @@
 //! Who logged in from where, lately: pairs of account and address, in memory of a fixed size.
 //!
-//! A table of sets with eight places each, chosen by a keyed hash. A full set gives up its oldest pair. Only a successful login puts a
-//! pair in, so whoever wants to push out somebody else's needs right passwords, some half a million of them for one set he cannot
-//! even name. Addresses are not written to disk: after a restart nobody is known, and those who hold a resume ticket need not be.
+//! A table of sets with eight places each, chosen by a keyed hash. A full set gives up its oldest pair. Only a successful login, or
+//! an account that is made, puts a pair in, so whoever wants to push out somebody else's needs right passwords, some half a million of
+//! them for one set he cannot even name. Addresses are not written to disk: after a restart nobody is known, and those who hold a resume ticket need not be.
 
 use super::meters::Key;
 

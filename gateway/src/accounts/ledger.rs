@@ -84,11 +84,11 @@ impl Ledger {
     /// forgotten.
     ///
     /// # Errors
-    /// When the store cannot be read.
+    /// When the store cannot be read. Where it cannot be written, as on a full disk, nothing is forgotten.
     pub(crate) fn voids(&mut self, now_us: u64) -> Result<Vec<(NameBuf, VoidBefore)>, CommandError> {
         let kept = self.ticket_ttl.saturating_add(VOID_MARGIN).as_micros();
         let oldest_us = now_us.saturating_sub(u64::try_from(kept).unwrap_or(u64::MAX));
-        let result = self.store.voids();
+        let result = self.store.reopen().and_then(|()| self.store.voids());
         let (mut voids, mut over) = (Vec::new(), Vec::new());
         for (user, account) in self.heed(result)? {
             match VoidBefore::of(&account) {
@@ -98,7 +98,8 @@ impl Ledger {
         }
         if !over.is_empty() {
             let result = self.store.forget_voids(&over);
-            self.heed(result)?;
+            // The operator is told. What a void login is good for does not depend on it.
+            let _ = self.heed(result);
         }
         Ok(voids)
     }
@@ -194,5 +195,24 @@ mod tests {
         assert_eq!(told(&mut ledger), wanted);
         assert_eq!(told(&mut ledger), wanted);
         assert_eq!(ledger.store.voids().unwrap().len(), 3, "the others are forgotten");
+    }
+
+    #[test]
+    fn on_a_full_disk_shards_are_told_what_is_void_all_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ledger = open(&dir);
+        let day_us = 86_400_000_000;
+        for (user, change, at_us) in [
+            ("disabled", Change::Add(hash()), 1),
+            ("disabled", Change::Disable, 99 * day_us),
+            ("changed-long-ago", Change::Add(hash()), 1),
+            ("changed-long-ago", Change::SetPassword(hash()), 5 * day_us),
+        ] {
+            ledger.change(&name(user), change, at_us).unwrap();
+        }
+        ledger.commit().unwrap();
+        ledger.store.fill_disk();
+        let voids = ledger.voids(100 * day_us).unwrap();
+        assert_eq!(voids.iter().map(|(user, _)| &**user).collect::<Vec<_>>(), ["disabled"]);
     }
 }

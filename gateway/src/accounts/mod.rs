@@ -201,11 +201,17 @@ impl Accounts {
 
 impl AccountsThread {
     /// Tells every shard which logins are void. What is sent to a shard after this returns comes after it.
-    pub(crate) fn tell_voids(&self) {
-        let (sender, told) = unbounded::<()>();
+    ///
+    /// # Errors
+    /// When the store cannot be read: nobody may be served then, since logins that are void would be taken.
+    pub(crate) fn tell_voids(&self) -> Result<(), Error> {
+        let (sender, told) = unbounded();
         let _ = self.messages.send(Message::TellVoids(sender));
-        // An error: the thread has dropped the sender, since it is done.
-        let _ = told.recv();
+        match told.recv() {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(Error::Voids(error.to_string())),
+            Err(_) => unreachable!("a panic ends the process"),
+        }
     }
 
     /// Ends the thread, after what it has begun.

@@ -150,6 +150,15 @@ impl AccountStore {
     /// # Errors
     /// As [`AccountStore::commit`].
     pub(crate) fn forget_voids(&mut self, users: &[NameBuf]) -> Result<(), AccountStoreError> {
+        self.reopen()?;
+        let result = self.remove_voids(users);
+        if result.is_err() {
+            self.database = None;
+        }
+        result
+    }
+
+    fn remove_voids(&self, users: &[NameBuf]) -> Result<(), AccountStoreError> {
         let mut transaction = self.database()?.begin_write()?;
         transaction.set_quick_repair(true);
         {

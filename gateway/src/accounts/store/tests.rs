@@ -1,9 +1,67 @@
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use redb::StorageBackend;
 
 use super::super::password::{Cost, PasswordHash};
 use super::super::record::State;
 use super::*;
+
+/// A disk that can be read, and takes nothing any more once it is full.
+#[derive(Debug)]
+struct Disk {
+    file: FileBackend,
+    is_full: Arc<AtomicBool>,
+}
+
+impl Disk {
+    fn take(&self) -> io::Result<()> {
+        if self.is_full.load(Ordering::Relaxed) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+}
+
+impl StorageBackend for Disk {
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.file.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.take()?;
+        self.file.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.take()?;
+        self.file.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.take()?;
+        self.file.write(offset, data)
+    }
+
+    fn close(&self) -> io::Result<()> {
+        self.file.close()
+    }
+}
+
+impl AccountStore {
+    /// From here on what it writes fails, until the file is opened anew.
+    pub(crate) fn fill_disk(&mut self) {
+        self.database = None;
+        let file = OpenOptions::new().read(true).write(true).open(&self.path).unwrap();
+        let is_full = Arc::new(AtomicBool::new(false));
+        let disk = Disk { file: FileBackend::new(file).unwrap(), is_full: Arc::clone(&is_full) };
+        self.database = Some(builder().create_with_backend(disk).unwrap());
+        is_full.store(true, Ordering::Relaxed);
+    }
+}
 
 fn account(number: u8) -> Account {
     let hash = PasswordHash { cost: Cost::of_memory(64), salt: [number; 16], hash: [number; 32] };
@@ -143,6 +201,24 @@ fn a_full_disk_fails_the_commit_and_harms_nothing() {
     std::os::unix::fs::symlink("/dev/full", dir.path().join("accounts.redb.tmp")).unwrap();
     assert!(open(&dir).is_err());
     assert!(!AccountStore::path_in(dir.path()).exists());
+}
+
+#[test]
+fn after_the_disk_was_full_the_store_is_opened_again() {
+    let dir = dir();
+    let mut store = open(&dir).unwrap();
+    put(&mut store, &[("alice", Account { valid_from_us: 7, ..account(1) })]);
+    store.fill_disk();
+    let alice = NameBuf::from(Name::parse_user(b"alice").unwrap());
+    assert!(matches!(store.forget_voids(&[alice]), Err(AccountStoreError::NoSpace)));
+    put(&mut store, &[("bob", account(2))]);
+    assert_eq!(names(store.voids().unwrap()), ["alice"]);
+    store.fill_disk();
+    let carol = account(3);
+    assert!(matches!(store.commit([("carol", &carol)].into_iter()), Err(AccountStoreError::NoSpace)));
+    put(&mut store, &[("dave", account(4))]);
+    assert_eq!(store.get("carol").unwrap(), None);
+    assert_eq!(store.get("dave").unwrap(), Some(account(4)));
 }
 
 #[test]
