@@ -113,7 +113,7 @@ fn visit_open(
             let may_read = len == READ_LEN || conn.is_ending;
             conn.may_read = may_read;
             let count = if conn.tls.is_some() {
-                decrypt(net, id, shared, len, on)
+                decrypt(net, id, shared, len, work_left, on)
             } else {
                 let bytes = shared.room().get(..len).expect("they were read into it");
                 parse(net, id, bytes, on)
@@ -130,6 +130,8 @@ fn visit_open(
         Err(Errno::AGAIN) => {
             conn.may_read = false;
             conn.is_ending = false;
+            // What it has in part may have come with it from another shard.
+            net.watch(id);
         }
         Err(Errno::INTR) => net.list(id),
         Err(_) => close(net, id, on),
@@ -143,13 +145,16 @@ fn decrypt(
     id: ConnId,
     shared: &mut Shared,
     len: usize,
+    work_left: &mut usize,
     on: &mut impl FnMut(&mut Net, Event<'_>),
 ) -> usize {
     let Some(conn) = net.conns.get_mut(id) else { return 0 };
     let before = conn.outbox_len();
     let Some(tls) = &mut conn.tls else { return 0 };
     shared.plain.clear();
-    tls.open(shared, len, &mut net.scratch, &mut net.pool);
+    let record_count = tls.open(shared, len, &mut net.scratch, &mut net.pool);
+    // A record costs as much as a frame, and there may be thousands that hold none.
+    charge(work_left, 0, record_count);
     let is_over = tls.is_over();
     net.counters.note_outbox(before, conn.outbox_len());
     if conn.left() > 0 && !conn.is_blocked && !conn.is_dirty {

@@ -79,19 +79,21 @@ impl Tls {
     }
 
     /// Takes the `len` bytes that were read into `shared`: what they hold for the application is appended to its plaintext, what
-    /// answers them to `sealed`.
-    pub(crate) fn open(&mut self, shared: &mut Shared, len: usize, scratch: &mut [u8], pool: &mut Pool) {
+    /// answers them to `sealed`. Says how many records that were.
+    pub(crate) fn open(&mut self, shared: &mut Shared, len: usize, scratch: &mut [u8], pool: &mut Pool) -> usize {
         if self.is_over() {
-            return;
+            return 0;
         }
         if self.still_lacks(len) {
             let bytes = shared.room().get(..len).expect("they were read into it");
-            return self.incoming.push(bytes, pool);
+            self.incoming.push(bytes, pool);
+            return 0;
         }
         let was_handshaking = self.is_handshaking();
         let mut plain = std::mem::take(&mut shared.plain);
         let mut bytes = shared.behind(&self.incoming, len);
         self.incoming.clear(pool);
+        let record_count = count_records(bytes);
         let mut has_more = true;
         while has_more && self.state == State::Alive {
             let taken;
@@ -110,6 +112,7 @@ impl Tls {
             }
         }
         shared.plain = plain;
+        record_count
     }
 
     /// Encrypts from the front of `unsent` what fits into `scratch`, behind what the session itself has to say; after the last
@@ -216,6 +219,17 @@ impl Tls {
         };
         kept > 0 && kept + len < wanted && wanted <= HEADROOM
     }
+}
+
+/// How many records `bytes` hold, by what their headers say; the last one may be incomplete.
+fn count_records(mut bytes: &[u8]) -> usize {
+    let mut count = 0;
+    while let Some([_, _, _, high, low]) = bytes.first_chunk() {
+        count += 1;
+        let len = RECORD_HEADER_LEN + usize::from(u16::from_be_bytes([*high, *low]));
+        bytes = bytes.get(len..).unwrap_or_default();
+    }
+    count
 }
 
 /// Takes what the session itself says: handshake messages, tickets, alerts. They come encrypted.

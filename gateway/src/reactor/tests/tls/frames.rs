@@ -1,6 +1,7 @@
 //! Frames under TLS, however their bytes are cut.
 
 use super::*;
+use crate::reactor::buffers::READ_LEN;
 use crate::reactor::tls::SCRATCH_LEN;
 
 #[test]
@@ -198,4 +199,28 @@ fn keys_may_be_renewed_while_frames_pass() {
 
 fn several_frames() -> Vec<u8> {
     [0, 1, 100, 5000, 0, 60_000].iter().flat_map(|len| frame(7, *len)).collect()
+}
+
+#[test]
+fn a_turn_is_bounded_in_records_too() {
+    let party = Party::new();
+    let config = party.client(&[ALPN]);
+    let mut bench = Bench::secure(&party);
+    let mut clients: Vec<_> = (0..4).map(|_| bench.secure_pair(&config).0).collect();
+    // A read full of records of a byte each, without a whole frame in them.
+    let begun = &frame(1, 60_000)[..READ_LEN / 23];
+    for client in &mut clients {
+        let bytes: Vec<u8> = begun.chunks(1).flat_map(|byte| client.sealed(byte)).collect();
+        client.write(&bytes);
+    }
+    let mut heard = 0;
+    let give_up = Instant::now() + Duration::from_secs(10);
+    while heard < 4 {
+        assert!(Instant::now() < give_up, "{heard} heard");
+        let mut in_turn = 0;
+        let mut counted = |_: &mut Net, event: Event<'_>| in_turn += usize::from(matches!(event, Event::Heard { .. }));
+        bench.reactor.turn(64, &mut counted).unwrap();
+        assert!(in_turn <= 1, "each costs far more than a turn may take");
+        heard += in_turn;
+    }
 }

@@ -85,3 +85,23 @@ fn released(from: &mut Bench) -> Box<Detached> {
     }
     detached.unwrap()
 }
+
+#[test]
+fn what_moved_in_part_has_a_deadline_where_it_came() {
+    let party = Party::new();
+    let (mut from, mut to) = (Bench::secure(&party), Bench::new());
+    let (mut client, _) = from.secure_pair(&party.client(&[ALPN]));
+    let bytes = [client.sealed(&frame(1, 1)), client.sealed(&frame(2, 2))].concat();
+    client.write(&bytes[..bytes.len() - 1]);
+    let release = |net: &mut Net, event: &Event<'_>| {
+        if let Event::Frame { conn, .. } = event {
+            net.release(*conn);
+        }
+    };
+    from.pump(&mut Vec::new(), release, |log, _| count(log, "frame") == 1);
+    let detached = released(&mut from);
+    let id = to.reactor.net().adopt(*detached, PAYLOAD_LEN_MAX);
+    to.reactor.net().resume(id);
+    to.settle(&mut Vec::new(), ignore);
+    assert!(to.conn(id).is_in_mid_frame() && to.conn(id).is_watched);
+}
