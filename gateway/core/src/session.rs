@@ -101,10 +101,10 @@ impl Session {
         !is_blocked && !self.awaits_account && self.stalled.is_none()
     }
 
-    /// The socket took bytes, or began not to. The deadline of HELLO stays where it is: whoever takes a TLS handshake byte by byte
-    /// has no longer than others.
+    /// The socket took bytes, or began not to. Before and after the session at home deadlines stay where they are: whoever takes a TLS
+    /// handshake, or the answer to ACCOUNT, byte by byte has no longer than others.
     pub(crate) fn on_moved(&mut self, now_us: u64) {
-        if !matches!(self.state, State::Opened { .. }) {
+        if self.at_home().is_some() {
             self.heard_us = now_us;
         }
     }
