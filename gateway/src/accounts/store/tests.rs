@@ -282,10 +282,12 @@ fn a_million_accounts() {
     // As a kill leaves it: the file is not closed, only let go of. (A copy, since this process holds the lock.)
     let copy = tempfile::tempdir().unwrap();
     fs::copy(AccountStore::path_in(dir.path()), AccountStore::path_in(copy.path())).unwrap();
+    // Or the first sync of the open would write all of it.
+    File::open(AccountStore::path_in(copy.path())).unwrap().sync_all().unwrap();
     timed("open after a kill", 1, &mut || drop(AccountStore::open(copy.path()).unwrap()));
     drop(store);
     timed("open after a clean end", 1, &mut || drop(open(&dir).unwrap()));
     let store = open(&dir).unwrap();
-    timed("list of a thousand", 100, &mut || assert_eq!(store.list("user-05", 1_000).unwrap().len(), 1_000));
+    timed("list of a thousand", 1, &mut || assert_eq!(store.list("user-05", 1_000).unwrap().len(), 1_000));
     timed("what shards must be told, at a start", 1, &mut || assert!(store.voids().unwrap().is_empty()));
 }
