@@ -1,12 +1,10 @@
 //! The store, and what is to be committed to it together: many changes cost one sync.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use tracing::{error, info};
 use wire::NameBuf;
 
-use super::VOID_MARGIN;
 use super::change::{Change, VoidBefore};
 use super::command::CommandError;
 use super::record::Account;
@@ -15,17 +13,15 @@ use super::store::{AccountStore, AccountStoreError};
 /// The accounts as they will be after the next commit.
 pub(crate) struct Ledger {
     store: AccountStore,
-    /// How long old logins could still be shown.
-    ticket_ttl: Duration,
     staged: BTreeMap<NameBuf, Account>,
     /// The operator was told that the store fails.
     is_failing: bool,
 }
 
 impl Ledger {
-    /// Over this store, whose users hold tickets that live so long.
-    pub(crate) fn new(store: AccountStore, ticket_ttl: Duration) -> Ledger {
-        Ledger { store, ticket_ttl, staged: BTreeMap::new(), is_failing: false }
+    /// Over this store.
+    pub(crate) fn new(store: AccountStore) -> Ledger {
+        Ledger { store, staged: BTreeMap::new(), is_failing: false }
     }
 
     /// An account, with what is staged for it.
@@ -86,8 +82,7 @@ impl Ledger {
     /// # Errors
     /// When the store cannot be read. Where it cannot be written, as on a full disk, nothing is forgotten.
     pub(crate) fn voids(&mut self, now_us: u64) -> Result<Vec<(NameBuf, VoidBefore)>, CommandError> {
-        let kept = self.ticket_ttl.saturating_add(VOID_MARGIN).as_micros();
-        let oldest_us = now_us.saturating_sub(u64::try_from(kept).unwrap_or(u64::MAX));
+        let oldest_us = now_us.saturating_sub(KEPT_US);
         let result = self.store.reopen().and_then(|()| self.store.voids());
         let (mut voids, mut over) = (Vec::new(), Vec::new());
         for (user, account) in self.heed(result)? {
@@ -118,6 +113,10 @@ impl Ledger {
     }
 }
 
+/// Longer than any configuration lets a ticket live. What the present one says does not count: the next one may say more, and keys
+/// outlive both.
+const KEPT_US: u64 = 400 * 86_400_000_000;
+
 #[cfg(test)]
 mod tests {
     use wire::Name;
@@ -129,10 +128,8 @@ mod tests {
         Name::parse_user(text.as_bytes()).unwrap().into()
     }
 
-    const DAY: Duration = Duration::from_secs(86_400);
-
     fn open(dir: &tempfile::TempDir) -> Ledger {
-        Ledger::new(AccountStore::open(dir.path()).unwrap(), 30 * DAY)
+        Ledger::new(AccountStore::open(dir.path()).unwrap())
     }
 
     fn hash() -> PasswordHash {
@@ -173,7 +170,7 @@ mod tests {
             ledger.change(&name(user), Change::Add(hash()), 1).unwrap();
         }
         for (user, change, at_us) in [
-            ("changed-lately", Change::SetPassword(hash()), 90 * day_us),
+            ("changed-lately", Change::SetPassword(hash()), 101 * day_us),
             ("changed-long-ago", Change::SetPassword(hash()), 5 * day_us),
             ("disabled-long-ago", Change::Disable, 5 * day_us),
             ("deleted-long-ago", Change::Delete, 5 * day_us),
@@ -184,11 +181,11 @@ mod tests {
         }
         ledger.commit().unwrap();
         let told = |ledger: &mut Ledger| -> Vec<_> {
-            let voids = ledger.voids(100 * day_us).unwrap();
+            let voids = ledger.voids(500 * day_us).unwrap();
             voids.into_iter().map(|(user, void)| (user.to_string(), void.before_us, void.purge)).collect()
         };
         let wanted = [
-            ("changed-lately".to_owned(), 90 * day_us, false),
+            ("changed-lately".to_owned(), 101 * day_us, false),
             ("deleted-long-ago".to_owned(), 5 * day_us, true),
             ("disabled-long-ago".to_owned(), u64::MAX, false),
         ];
@@ -212,7 +209,7 @@ mod tests {
         }
         ledger.commit().unwrap();
         ledger.store.fill_disk();
-        let voids = ledger.voids(100 * day_us).unwrap();
+        let voids = ledger.voids(500 * day_us).unwrap();
         assert_eq!(voids.iter().map(|(user, _)| &**user).collect::<Vec<_>>(), ["disabled"]);
     }
 }

@@ -31,7 +31,6 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use crossbeam::channel::{Sender, unbounded};
 use gateway_core::{AccountKind, AccountRequest, ConnId, Refusal};
@@ -95,7 +94,7 @@ impl Accounts {
     /// When the system gives no thread.
     pub(crate) fn start(store: AccountStore, setup: &Setup<'_>) -> Result<(Accounts, AccountsThread), Error> {
         let thread_error = Error::system("start a thread for the accounts");
-        let LoginConfig { passwords, register, ticket_ttl, hash_threads, hash_memory_kib, .. } = *setup.login;
+        let LoginConfig { passwords, register, hash_threads, hash_memory_kib, .. } = *setup.login;
         let (messages, inbox) = unbounded();
         let done = messages.clone();
         // Nobody waits for a hash after the accounts have ended.
@@ -104,7 +103,7 @@ impl Accounts {
         });
         let gauges = Arc::<Gauges>::default();
         let spawn = |pool| {
-            let desk = Desk::new(Ledger::new(store, ticket_ttl), pool, hash_threads, setup, Arc::clone(&gauges));
+            let desk = Desk::new(Ledger::new(store), pool, hash_threads, setup, Arc::clone(&gauges));
             std::thread::Builder::new().name("accounts".to_owned()).spawn(move || desk.run(&inbox))
         };
         let thread = pool.and_then(spawn).map_err(thread_error)?;
@@ -245,8 +244,6 @@ fn void_letter(user: NameBuf, void: VoidBefore, except: Option<ConnId>) -> Lette
 /// What the thread may be behind. It looks at each within some 10 µs.
 const MESSAGE_COUNT_MAX: usize = 4_096;
 const BUSY_RETRY_MS: u32 = 1_000;
-/// How much longer than tickets live the moment before which they are void is told to the shards.
-const VOID_MARGIN: Duration = Duration::from_secs(86_400);
 
 #[cfg(test)]
 mod tests;

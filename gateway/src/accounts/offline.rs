@@ -1,6 +1,6 @@
 //! What an operator asks while no gateway runs: done by the one who asks, on the store itself. The caller holds the store's lock.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::change::Change;
 use super::command::{AccountLine, Command, CommandAnswer, CommandError, LIST_COUNT_MAX};
@@ -19,7 +19,7 @@ impl Offline {
     /// Over an open store. Where the gateway hashes at another cost than the default, it does so at the first login.
     pub(crate) fn new(store: AccountStore) -> Offline {
         // No shard is told anything here; the next start does that.
-        Offline { ledger: Ledger::new(store, Duration::MAX), cost: Cost::of_memory(DEFAULT_MEMORY_KIB) }
+        Offline { ledger: Ledger::new(store), cost: Cost::of_memory(DEFAULT_MEMORY_KIB) }
     }
 
     /// Does it. Durable when it returns.
