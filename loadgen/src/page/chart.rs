@@ -244,7 +244,7 @@ const MULTIPLES: [f64; 4] = [1.0, 2.0, 5.0, 10.0];
 const WIDTH: f64 = 960.0;
 const HEIGHT: f64 = 330.0;
 const LEFT: f64 = 76.0;
-const RIGHT: f64 = 18.0;
+const RIGHT: f64 = 34.0;
 const TOP: f64 = 24.0;
 const BOTTOM: f64 = 46.0;
 

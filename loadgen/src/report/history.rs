@@ -45,13 +45,17 @@ impl History {
             let in_slot: Vec<&SlotPart> = parts.iter().filter_map(|part| part.slots.get(index)).collect();
             Moment::of(&in_slot, slot_s)
         });
-        let mut slots: Vec<Moment> = slots.collect();
+        let mut history = History { slot_s, flow_s, slots: slots.collect() };
         let is_over = |moment: &Moment| moment.acked_per_s == 0.0 && moment.delivered_per_s == 0.0;
-        let flow_count = usize::try_from(whole((flow_s / slot_s).ceil())).unwrap_or(usize::MAX);
-        while slots.len() > flow_count && slots.last().is_some_and(is_over) {
-            slots.pop();
+        while history.slots.len() > history.flow_count() && history.slots.last().is_some_and(is_over) {
+            history.slots.pop();
         }
-        History { slot_s, flow_s, slots }
+        history
+    }
+
+    /// The slots in which messages flowed, the last one perhaps for a part of it.
+    pub(crate) fn flow_count(&self) -> usize {
+        usize::try_from(whole((self.flow_s / self.slot_s).ceil())).unwrap_or(usize::MAX)
     }
 
     /// The slots in which messages were due all the time.
