@@ -3,7 +3,7 @@
 //! It works in turns. A turn takes what has come, then makes durable, in one commit, all that it changed, then sends its answers.
 //! So a storm of registrations costs a sync for each turn and not for each account.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::RandomState;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -52,6 +52,8 @@ pub(crate) struct Desk {
     next_id: u64,
     /// Of this turn, in order.
     answers: Vec<Ready>,
+    /// Whose change was told as failed, and may have reached the disk all the same.
+    doubtful: BTreeSet<NameBuf>,
     clock: Clock,
     mesh: Arc<Mesh>,
     key: [u8; 16],
@@ -84,6 +86,7 @@ impl Desk {
             hashing: HashMap::new(),
             next_id: 0,
             answers: Vec::new(),
+            doubtful: BTreeSet::new(),
             clock: Clock { zero: Instant::now(), last_wall_us: 0 },
             mesh: Arc::clone(&setup.mesh),
             key: setup.key,
@@ -376,9 +379,25 @@ impl Desk {
                     let result = Err(refusal(error));
                     self.mesh.send_letter(shard, Letter::AccountDone { conn, request, result });
                 }
-                // Nothing became void.
+                (Answer::Letter { letter: Letter::Void { user, .. }, .. }, Some(_)) => {
+                    self.doubtful.insert(user);
+                }
                 (Answer::Letter { .. }, Some(_)) => {}
                 (Answer::Letter { shard, letter }, None) => self.mesh.send_letter(shard, letter),
+            }
+        }
+        self.settle_doubts();
+    }
+
+    /// After a commit that failed, the store says what became of it, as soon as it can be read again: a sync that fails may have
+    /// written. Then the shards are told what is void.
+    fn settle_doubts(&mut self) {
+        while let Some(user) = self.doubtful.first() {
+            let Ok(account) = self.ledger.get(user) else { return };
+            let void = account.and_then(|account| VoidBefore::of(&account));
+            if let Some((user, void)) = self.doubtful.pop_first().zip(void) {
+                let shard = home(&self.key, self.shard_count, &user).0;
+                self.mesh.send_letter(shard, void_letter(user, void, None));
             }
         }
     }
@@ -424,3 +443,6 @@ const MESSAGES_PER_TURN: usize = 256;
 const WAIT_US_MAX: u64 = 8_000_000;
 /// When to come back to a store that fails.
 const STORE_RETRY_MS: u32 = 5_000;
+
+#[cfg(test)]
+mod tests;

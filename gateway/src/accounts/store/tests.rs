@@ -1,7 +1,7 @@
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use redb::StorageBackend;
 
@@ -14,6 +14,8 @@ use super::*;
 struct Disk {
     file: FileBackend,
     is_full: Arc<AtomicBool>,
+    /// So many syncs succeed; those behind write, and fail.
+    syncs_left: Arc<AtomicI64>,
 }
 
 impl Disk {
@@ -38,7 +40,8 @@ impl StorageBackend for Disk {
 
     fn sync_data(&self) -> io::Result<()> {
         self.take()?;
-        self.file.sync_data()
+        self.file.sync_data()?;
+        if self.syncs_left.fetch_sub(1, Ordering::Relaxed) <= 0 { Err(io::Error::other("a lie")) } else { Ok(()) }
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
@@ -54,12 +57,22 @@ impl StorageBackend for Disk {
 impl AccountStore {
     /// From here on what it writes fails, until the file is opened anew.
     pub(crate) fn fill_disk(&mut self) {
+        self.use_disk().0.store(true, Ordering::Relaxed);
+    }
+
+    /// After so many more syncs they fail, and have written what there was; until the file is opened anew.
+    pub(crate) fn fail_after_syncs(&mut self, count: i64) {
+        self.use_disk().1.store(count, Ordering::Relaxed);
+    }
+
+    fn use_disk(&mut self) -> (Arc<AtomicBool>, Arc<AtomicI64>) {
         self.database = None;
         let file = OpenOptions::new().read(true).write(true).open(&self.path).unwrap();
-        let is_full = Arc::new(AtomicBool::new(false));
-        let disk = Disk { file: FileBackend::new(file).unwrap(), is_full: Arc::clone(&is_full) };
+        let (is_full, syncs_left) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicI64::new(i64::MAX)));
+        let file = FileBackend::new(file).unwrap();
+        let disk = Disk { file, is_full: Arc::clone(&is_full), syncs_left: Arc::clone(&syncs_left) };
         self.database = Some(builder().create_with_backend(disk).unwrap());
-        is_full.store(true, Ordering::Relaxed);
+        (is_full, syncs_left)
     }
 }
 
