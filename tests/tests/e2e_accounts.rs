@@ -298,7 +298,11 @@ fn honest_logins_succeed_beside_a_thousand_wrong_passwords_a_second() {
                         2 => ("honest-1".to_owned(), 2 + number % 200),
                         _ => (format!("honest-{}", number % 10), 2 + number % 200),
                     };
-                    let source = if source == 1 { HOME } else { Ipv4Addr::new(127, 0, 2, source as u8) };
+                    let source = if source == 1 {
+                        HOME
+                    } else {
+                        Ipv4Addr::new(127, 0, 2, u8::try_from(source).expect("few sources"))
+                    };
                     let end = Conn::try_password(source, addr, &user, NEW);
                     assert!(matches!(end, LoginEnd::GoAway(..)), "{end:?}");
                     guess_count.fetch_add(1, Ordering::Relaxed);

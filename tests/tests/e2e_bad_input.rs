@@ -99,11 +99,25 @@ fn each_bad_credential_is_told_its_code() {
         assert_eq!(scene.first(&hello.bytes()).expect_goaway(), code, "{what}");
     }
     let hello = scene.hello("alice");
-    for credential in [Credential::Password("secret"), Credential::Ticket(&[1, 2, 3])] {
-        let bytes = hello.bytes_with(credential);
-        assert_eq!(scene.first(&bytes).expect_goaway(), Code::CredentialUnsupported);
+    for (what, credential) in [
+        ("a password of nobody", Credential::Password("secret or not")),
+        ("no ticket at all", Credential::Ticket(&[1, 2, 3])),
+    ] {
+        println!("{what}");
+        assert_eq!(scene.first(&hello.bytes_with(credential)).expect_goaway(), Code::BadCredential, "{what}");
     }
     scene.assert_unharmed();
+}
+
+#[test]
+fn a_kind_of_credential_that_is_switched_off_is_told_so() {
+    let gateway = Setup::new().config("login.passwords = false").config("login.ticket_hours = 0").start();
+    let hello = HelloSpec::new("alice", &gateway.keys().token("alice"));
+    for credential in [Credential::Password("secret or not"), Credential::Ticket(&[1, 2, 3])] {
+        let mut conn = Conn::open(gateway.addr());
+        conn.try_write(&hello.bytes_with(credential));
+        assert_eq!(conn.expect_goaway(), Code::CredentialUnsupported);
+    }
 }
 
 /// The golden vectors are what every client is held against; here the gateway is.

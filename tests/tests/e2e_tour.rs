@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use gateway_tests::e2e::{Gateway, LIMIT, Process, Setup, loadgen_bin, quiet_address, shardwire_bin, until};
+use gateway_tests::e2e::{Admin, Gateway, LIMIT, Process, Setup, loadgen_bin, quiet_address, shardwire_bin, until};
 use serde_json::Value;
 
 const PASSWORD: &str = "correct horse battery";
@@ -194,7 +194,7 @@ fn tls_that_cannot_be_ends_the_chat_with_the_reason() {
 fn the_load_generator_resumes_its_sessions_and_finds_nothing_wrong_across_a_kill() {
     let mut place = Place::new();
     let (json, html) = (place.home.path().join("report.json"), place.home.path().join("report.html"));
-    let idle = place.gateway.process().descriptor_count();
+    let admin = Admin::of(&place.gateway.data_dir());
     let mut command = Command::new(loadgen_bin());
     command.arg("--target").arg(place.gateway.tls_addr().to_string()).arg("--tls");
     command.arg("--ca").arg(place.gateway.data_dir().join("dev-ca.pem"));
@@ -202,9 +202,9 @@ fn the_load_generator_resumes_its_sessions_and_finds_nothing_wrong_across_a_kill
     command.args("--users 300 --rate 1000 --duration 6s --offline-share 0.1".split_whitespace());
     command.arg("--json").arg(&json).arg("--html").arg(&html);
     let mut load = Process::start(command);
-    let connected = |gateway: &Gateway| gateway.process().descriptor_count().saturating_sub(idle);
-    until("everybody is logged in", || connected(&place.gateway) >= 300);
-    until("some are away, and messages flow", || connected(&place.gateway) <= 280);
+    let connected = || admin.metrics().sum("shardwire_connections", &["transport=\"tls\""]);
+    until("everybody is logged in", || connected() >= 300.0);
+    until("some are away, and messages flow", || connected() <= 280.0);
     place.gateway.kill();
     place.gateway = place.gateway.start_again();
     let status = load.wait(RUN_LIMIT);
