@@ -58,6 +58,8 @@ pub struct SimClient {
     untold: BTreeSet<Counter>,
     /// When the SDK was told to go by what it read, and when it will come back.
     parted: Option<(u64, u64)>,
+    /// The application was idle, and events may wait for it.
+    has_left_events: bool,
     /// The socket took less than there was.
     is_blocked: bool,
     /// Until then it reads nothing from its link.
@@ -92,6 +94,7 @@ impl SimClient {
             may_repeat: BTreeSet::new(),
             untold: BTreeSet::new(),
             parted: None,
+            has_left_events: false,
             is_blocked: false,
             deaf_until_us: 0,
             idle_until_us: 0,
@@ -327,7 +330,9 @@ impl SimClient {
         match around.net.read(link, End::Client, piece_len(around.rng)) {
             Reading::Bytes(bytes) => {
                 sdk.on_bytes(now, &bytes);
-                self.parted = self.parted.or(sdk.connect_at().map(|at| (now, at)));
+                // Behind events that an idle application left, it is not known which end of a connection an event tells of.
+                let parted = sdk.connect_at().map(|at| (now, at)).filter(|_| !self.has_left_events);
+                self.parted = self.parted.or(parted);
             }
             Reading::Nothing => {}
             Reading::Over => {
@@ -340,6 +345,7 @@ impl SimClient {
     /// What follows from any call of the SDK: events, bytes to write, commits.
     fn after(&mut self, around: &mut Around<'_>) {
         self.read_journal(around);
+        self.has_left_events = self.idle_until_us != 0;
         while self.idle_until_us == 0 {
             let Some(event) = self.sdk.as_mut().and_then(Client::poll_event) else { break };
             if !self.store.has_failed() {
