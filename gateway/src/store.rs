@@ -250,12 +250,17 @@ fn read_holder(lock: &mut File) -> String {
 }
 
 /// Writes `bytes` under a name so that after a cut either all of it is there or nothing: a file beside it, synced, renamed,
-/// and the directory synced.
+/// and the directory synced. Only its owner may read it, whatever an interrupted write, or a restored backup, left beside it.
 pub(crate) fn write_durably(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), Error> {
     let path = dir.join(name);
     let beside = dir.join(format!("{name}.tmp"));
     let write = || {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+        match fs::remove_file(&beside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        // A new file: an old one would keep its mode.
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&beside, &path)?;
@@ -357,6 +362,8 @@ const LEN: usize = 64;
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn refusal(result: Result<Store, Error>) -> StoreError {
@@ -479,6 +486,19 @@ mod tests {
         fs::rename(dir.path().join("store"), dir.path().join("store.tmp")).unwrap();
         let store = Store::open(dir.path(), Some(3), 1).unwrap();
         assert_eq!(store.identity().shard_count, 3);
+    }
+
+    #[test]
+    fn what_lies_beside_a_file_lends_it_neither_mode_nor_bytes() {
+        let dir = dir();
+        let beside = dir.path().join("secret.tmp");
+        fs::write(&beside, "longer than what comes").unwrap();
+        fs::set_permissions(&beside, fs::Permissions::from_mode(0o644)).unwrap();
+        write_durably(dir.path(), "secret", b"new").unwrap();
+        let path = dir.path().join("secret");
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(!beside.exists());
     }
 
     #[test]
