@@ -43,7 +43,9 @@ pub enum Event {
         known: bool,
     },
     /// A message has another number from now on: the client had to take a new incarnation. These come in ascending order,
-    /// and a new number is never larger than the old one, so each can be carried out at once.
+    /// and a new number is never larger than the old one, so each can be carried out at once. What
+    /// [`Client::send`](crate::Client::send) returned since the last event was asked for is a new number already: an application that
+    /// lets events wait for long asks for them before it sends.
     Renumbered {
         /// Its number so far.
         old: Counter,

@@ -255,7 +255,9 @@ impl SimClient {
 
     /// Sends a message of `len` bytes.
     pub fn send(&mut self, to: usize, name: Name<'_>, len: usize, is_ephemeral: bool, around: &mut Around<'_>) {
-        let Some(sdk) = &mut self.sdk else { return };
+        // Whoever deletes the account is done with it; and what is sent behind the deletion has a new number, while an idle application
+        // still waits to be told of old ones.
+        let Some(sdk) = self.sdk.as_mut().filter(|_| !self.is_deleting) else { return };
         self.seq += 1;
         let key = Key { install: self.install, seq: self.seq };
         let body = key.body(len.max(BODY_LEN_MIN));
