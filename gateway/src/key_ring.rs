@@ -31,6 +31,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use tracing::warn;
 use zeroize::Zeroizing;
 
 use crate::error::Error;
@@ -73,11 +74,23 @@ impl KeyRing {
         Ok(KeyRing::of(key, Some(self.current.again())))
     }
 
-    /// Whether it is time for the next ring: the key is a period old, or was made a period and more in what is now the future, or has
-    /// sealed too much.
+    /// Whether it is time for the next ring: the key is a period old, or has sealed too much.
+    ///
+    /// A key made a period and more in what is now the future tells of a clock that is, or was, wrong. If it is wrong now, a new
+    /// key would push out one that is in use, at the latest when the clock is right again. So such a key counts as made when the
+    /// one before it was a period old, and without one before it as new.
     pub(crate) fn is_due(&self, now_s: u64, period: Duration) -> bool {
-        self.current.made_s.abs_diff(now_s) >= period.as_secs()
-            || self.seal_count.load(Ordering::Relaxed) >= SEAL_COUNT_DUE
+        let made_s = if self.is_from_the_future(now_s, period) {
+            self.previous.as_ref().map_or(now_s, |previous| previous.made_s.saturating_add(period.as_secs()))
+        } else {
+            self.current.made_s
+        };
+        now_s.saturating_sub(made_s) >= period.as_secs() || self.seal_count.load(Ordering::Relaxed) >= SEAL_COUNT_DUE
+    }
+
+    /// Whether the key was made a period and more after `now_s`.
+    fn is_from_the_future(&self, now_s: u64, period: Duration) -> bool {
+        self.current.made_s.saturating_sub(now_s) >= period.as_secs()
     }
 
     /// Seals `plain` for whoever opens it with the same `aad`; 32 bytes longer than `plain`. `None` when the key has sealed all
@@ -247,6 +260,12 @@ impl KeyFile {
                 self.name
             ),
         })?;
+        if ring.is_from_the_future(now_s, self.period) {
+            warn!(
+                made_s = ring.current.made_s, now_s, path = %path.display(),
+                "keys from the future: look at the clock; if it is right, remove the file, or they stay in use for long"
+            );
+        }
         let ring = Arc::new(ring);
         Ok(self.rotate_if_due(&ring, now_s)?.unwrap_or(ring))
     }
@@ -380,12 +399,37 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_due_when_it_is_old_or_comes_from_a_clock_that_was_wrong() {
+    fn a_key_is_due_when_it_is_old_and_not_because_the_clock_goes_back() {
         let ring = KeyRing::fresh(1000).unwrap();
         assert_eq!(
-            [1000, 1099, 1100, 901, 900].map(|now_s| ring.is_due(now_s, PERIOD)),
-            [false, false, true, false, true]
+            [1000, 1099, 1100, 901, 900, 0].map(|now_s| ring.is_due(now_s, PERIOD)),
+            [false, false, true, false, false, false]
         );
+    }
+
+    #[test]
+    fn a_key_from_the_future_is_due_when_the_one_before_is_two_periods_old() {
+        let ring = KeyRing::fresh(1000).unwrap().rotated(9000).unwrap();
+        assert_eq!(
+            [0, 1000, 1199, 1200, 8900, 8901, 9099, 9100].map(|now_s| ring.is_due(now_s, PERIOD)),
+            [false, false, false, true, true, false, false, true]
+        );
+    }
+
+    #[test]
+    fn a_start_with_a_wrong_clock_voids_nothing() {
+        for wrong_s in [0, 1_000_000] {
+            let dir = tempfile::tempdir().unwrap();
+            let first = file(&dir).load(1000).unwrap();
+            let old = first.seal(AAD, b"old").unwrap();
+            let new = file(&dir).load(1100).unwrap().seal(AAD, b"new").unwrap();
+            let wrong = file(&dir).load(wrong_s).unwrap().seal(AAD, b"wrong").unwrap();
+            let found = file(&dir).load(1150).unwrap();
+            assert_eq!(opened(&found, &new), Ok(b"new".to_vec()), "{wrong_s}");
+            assert_eq!(opened(&found, &wrong), Ok(b"wrong".to_vec()), "{wrong_s}");
+            // A clock far ahead makes the oldest key go too early, as it must for whoever only waits; never the one in use.
+            assert_eq!(opened(&found, &old).is_ok(), wrong_s == 0);
+        }
     }
 
     #[test]
