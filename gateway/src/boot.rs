@@ -69,7 +69,9 @@ pub(crate) fn serve(config: Config, load: &dyn Fn() -> Result<Config, Error>) ->
     let shards = Shards { mesh, reports, threads: Vec::new(), accounts: accounts_thread, admin, live };
     let mut shards = shards.start(&store, &cpus, &secrets, &accounts, &budget, &sender)?;
     shards.serve(tcp, tls)?;
-    shards.accounts.end();
+    if !shards.accounts.end(ACCOUNTS_PATIENCE) {
+        warn!("the accounts do not end: ending without them, nothing is lost by it");
+    }
     if let Some(admin) = shards.admin {
         admin.end();
     }
@@ -324,6 +326,8 @@ const ANSWER_TIME_MAX: Duration = Duration::from_millis(250);
 const NO_ANSWER: &str = "it does not answer";
 /// Longer than a closing connection lingers.
 const END_TIMEOUT: Duration = Duration::from_secs(3);
+/// Longer than a commit on a disk that works.
+const ACCOUNTS_PATIENCE: Duration = Duration::from_secs(1);
 /// Descriptors of a shard: 12 files that stay open, 8 that are being read, some that are written, made or closed at the moment;
 /// listener, two rings, eventfds, directory.
 const RESERVE_PER_SHARD: u64 = 48;

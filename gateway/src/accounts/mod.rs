@@ -31,6 +31,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Sender, unbounded};
 use gateway_core::{AccountKind, AccountRequest, ConnId, Refusal};
@@ -213,12 +214,21 @@ impl AccountsThread {
         }
     }
 
-    /// Ends the thread, after what it has begun.
-    pub(crate) fn end(self) {
-        let _ = self.messages.send(Message::End);
+    /// Ends the thread, after what it has begun. Waits for `patience` at most: a disk that hangs must not hold up the end of the
+    /// process, and nothing that was answered is lost by going without. Says whether it has ended.
+    pub(crate) fn end(self, patience: Duration) -> bool {
+        let give_up = Instant::now() + patience;
+        let _ = self.messages.send_deadline(Message::End, give_up);
+        while !self.thread.is_finished() {
+            if Instant::now() >= give_up {
+                return false;
+            }
+            std::thread::sleep(END_INTERVAL);
+        }
         if self.thread.join().is_err() {
             unreachable!("a panic ends the process");
         }
+        true
     }
 }
 
@@ -244,6 +254,8 @@ fn void_letter(user: NameBuf, void: VoidBefore, except: Option<ConnId>) -> Lette
 /// What the thread may be behind. It looks at each within some 10 µs.
 const MESSAGE_COUNT_MAX: usize = 4_096;
 const BUSY_RETRY_MS: u32 = 1_000;
+/// Between two looks whether the thread has ended.
+const END_INTERVAL: Duration = Duration::from_millis(5);
 
 #[cfg(test)]
 mod tests;
