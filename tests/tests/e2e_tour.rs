@@ -68,6 +68,8 @@ fn who_registers_chats_and_comes_back_after_a_kill_without_a_password() {
 
     bob.close_stdin();
     assert!(bob.wait(LIMIT).success());
+    let said = place.refused("bob", &["--to", "alice", "--register", "--password-file", file]);
+    assert!(said.contains("logged in here") && said.contains("leave out --register"), "{said}");
     alice.type_line("while you were away");
     alice.line_where(LIMIT, |line| line == "#2 ✓ stored");
     place.gateway.kill();

@@ -48,7 +48,7 @@ pub(super) fn ask(prompt: &str) -> anyhow::Result<Zeroizing<String>> {
 pub(super) fn choose(what: &str) -> anyhow::Result<Zeroizing<String>> {
     let first = ask(&format!("{what} (8 bytes or more): "))?;
     let second = ask("once more: ")?;
-    ensure!(first == second, "that were two different passwords");
+    ensure!(first == second, "those were two different passwords");
     Ok(first)
 }
 

@@ -90,10 +90,12 @@ impl Login {
         if matches!(self, Login::Asked | Login::File(_)) {
             ensure_private(endpoint)?;
         }
+        let user = client.user().to_string();
         if client.ledger().ticket.is_some() {
+            // Who expects to be asked for a password must not type it into a conversation.
+            ensure!(!registers, "{user} has an account and is logged in here: leave out --register");
             return Ok(());
         }
-        let user = client.user().to_string();
         let password = match self {
             Login::Asked if registers => password::choose(&format!("a password for the new account {user}"))?,
             Login::Asked => password::ask(&format!("password of {user}: "))?,
