@@ -16,9 +16,11 @@ impl World {
         self.repair(some_are_absent);
         let deadline_us = self.clock.mono_us() + REST_US;
         let mut quiet_count = 0;
+        let mut has_moved = true;
         for _ in 0..ROUND_COUNT {
-            self.revive();
+            self.revive(has_moved);
             let was_busy = self.round();
+            has_moved = !was_busy;
             if self.model.violation.is_some() {
                 return;
             }
@@ -63,8 +65,9 @@ impl World {
         }
     }
 
-    /// Starts whatever should run.
-    fn revive(&mut self) {
+    /// Starts whatever should run. Who was refused tries again when the clock has moved: people who type without a pause would stop
+    /// it for everybody.
+    fn revive(&mut self, has_moved: bool) {
         if self.gateway.is_read_only() {
             self.crash(false);
         }
@@ -81,7 +84,7 @@ impl World {
             }
             if !client.is_running() {
                 client.start(around!(self));
-            } else if client.ended.is_some() {
+            } else if client.ended.is_some() && has_moved {
                 client.come_back(around!(self));
             }
         }
