@@ -7,17 +7,17 @@
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, Write};
 use std::panic::PanicHookInfo;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, Sender, bounded};
-use tracing::{Level, Subscriber, error, warn};
-use tracing_subscriber::filter::Targets;
+use tracing::level_filters::LevelFilter;
+use tracing::subscriber::Interest;
+use tracing::{Level, Metadata, Subscriber, error, warn};
 use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::layer::{Context, Filter, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Registry, reload};
 
 use crate::config::{LogConfig, LogFormat};
 use crate::error::Error;
@@ -33,9 +33,9 @@ pub(crate) fn start(config: &LogConfig) -> Result<(), Error> {
         .name("log".to_owned())
         .spawn(move || write_lines(&lines, &dropped, io::stderr()))
         .map_err(Error::system("start the thread that writes the log"))?;
-    let (subscriber, level) = subscriber(config, log.clone());
-    subscriber.init();
-    assert!(LEVEL.set(level).is_ok(), "the log is started once");
+    let filter = Ours::up_to(config.level);
+    subscriber(config.format, filter.clone(), log.clone()).init();
+    assert!(FILTER.set(filter).is_ok(), "the log is started once");
     assert!(LOG.set(log).is_ok(), "the log is started once");
     std::panic::set_hook(Box::new(end_on_panic));
     Ok(())
@@ -48,9 +48,10 @@ pub(crate) fn is_running() -> bool {
 
 /// From here on what is less important than `level` is not written.
 pub(crate) fn set_level(level: Level) {
-    if let Some(handle) = LEVEL.get() {
-        // Fails only when there is no log any more.
-        let _ = handle.reload(ours(level));
+    if let Some(filter) = FILTER.get() {
+        filter.set(level);
+        // What each place that speaks was told before is asked again.
+        tracing::callsite::rebuild_interest_cache();
     }
 }
 
@@ -117,20 +118,58 @@ impl Write for &Log {
     }
 }
 
-fn subscriber(config: &LogConfig, log: Log) -> (impl Subscriber + Send + Sync + use<>, LevelHandle) {
-    let (filter, level) = reload::Layer::new(ours(config.level));
+fn subscriber(format: LogFormat, filter: Ours, log: Log) -> impl Subscriber + Send + Sync + use<> {
     let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_target(false).with_writer(log);
-    let layer = match config.format {
+    let layer = match format {
         LogFormat::Text => layer.boxed(),
         LogFormat::Json => layer.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed(),
     };
-    (tracing_subscriber::registry().with(layer.with_filter(filter)), level)
+    tracing_subscriber::registry().with(layer.with_filter(filter))
 }
 
-/// What a library says about itself is for those who work on the gateway, and nobody looked through it for names and payloads.
-fn ours(level: Level) -> Targets {
-    Targets::new().with_target(env!("CARGO_CRATE_NAME"), level)
+/// Lets our own events pass, up to a level that may change. What a library says about itself is for those who work on the gateway,
+/// and nobody looked through it for names and payloads.
+///
+/// A level of our own and not the `reload` layer: that one has a lock, and shards come by here.
+#[derive(Debug, Clone)]
+struct Ours(Arc<AtomicUsize>);
+
+impl Ours {
+    fn up_to(level: Level) -> Ours {
+        let filter = Ours(Arc::default());
+        filter.set(level);
+        filter
+    }
+
+    fn set(&self, level: Level) {
+        let index = LEVELS.iter().position(|other| *other == level).expect("there are five levels");
+        self.0.store(index, Ordering::Relaxed);
+    }
+
+    fn level(&self) -> Level {
+        *LEVELS.get(self.0.load(Ordering::Relaxed)).expect("only indices are stored")
+    }
+
+    fn lets_pass(&self, event: &Metadata<'_>) -> bool {
+        *event.level() <= self.level() && event.target().starts_with(env!("CARGO_CRATE_NAME"))
+    }
 }
+
+impl<S> Filter<S> for Ours {
+    fn enabled(&self, event: &Metadata<'_>, _: &Context<'_, S>) -> bool {
+        self.lets_pass(event)
+    }
+
+    fn callsite_enabled(&self, event: &'static Metadata<'static>) -> Interest {
+        if self.lets_pass(event) { Interest::always() } else { Interest::never() }
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(self.level().into())
+    }
+}
+
+const LEVELS: [Level; 5] = [Level::ERROR, Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE];
 
 /// The thread that writes, and waits as long as it takes.
 fn write_lines(lines: &Receiver<Line>, dropped: &AtomicU64, mut output: impl Write) {
@@ -170,9 +209,7 @@ fn end_on_panic(panic: &PanicHookInfo<'_>) {
 }
 
 static LOG: OnceLock<Log> = OnceLock::new();
-static LEVEL: OnceLock<LevelHandle> = OnceLock::new();
-
-type LevelHandle = reload::Handle<Targets, Registry>;
+static FILTER: OnceLock<Ours> = OnceLock::new();
 
 /// Lines that wait at most: some MiB.
 const LINES_MAX: usize = 8192;
@@ -183,7 +220,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 #[cfg(test)]
 pub(crate) fn heard(level: tracing::Level, format: LogFormat, speak: impl FnOnce()) -> String {
     let (log, lines) = Log::new(100);
-    tracing::subscriber::with_default(subscriber(&LogConfig { level, format }, log).0, speak);
+    tracing::subscriber::with_default(subscriber(format, Ours::up_to(level), log), speak);
     let mut output = Vec::new();
     write_lines(&lines, &AtomicU64::new(0), &mut output);
     String::from_utf8(output).unwrap()
@@ -243,6 +280,29 @@ mod tests {
         assert_eq!(text, "");
     }
 
+    #[test]
+    fn another_level_counts_from_then_on_and_libraries_never_pass() {
+        let (log, lines) = Log::new(100);
+        let filter = Ours::up_to(Level::WARN);
+        tracing::subscriber::with_default(subscriber(LogFormat::Text, filter.clone(), log), || {
+            for level in [Level::WARN, Level::INFO, Level::WARN] {
+                filter.set(level);
+                tracing::callsite::rebuild_interest_cache();
+                info!(up_to = %level, "said");
+                error!(target: "library", "said by another");
+            }
+        });
+        let text: Vec<_> = lines
+            .try_iter()
+            .map(|line| match line {
+                Line::Text(text) => String::from_utf8(text).unwrap(),
+                Line::Flush(_) => String::new(),
+            })
+            .collect();
+        assert_eq!(text.len(), 1, "{text:?}");
+        assert!(text[0].contains("up_to=INFO"), "{text:?}");
+    }
+
     /// Set for the process of its own that logs and panics.
     const CHILD: &str = "SHARDWIRE_TEST_PANICS";
 
@@ -287,8 +347,8 @@ mod tests {
         let (dropped, dispatch_log) = (Arc::clone(&log.dropped), log.clone());
         let (permits, gate) = bounded(100);
         let (sender, written) = bounded(100);
-        let config = LogConfig { level: Level::INFO, format: LogFormat::Text };
-        let dispatch = tracing::Dispatch::new(subscriber(&config, dispatch_log).0);
+        let filter = Ours::up_to(Level::INFO);
+        let dispatch = tracing::Dispatch::new(subscriber(LogFormat::Text, filter, dispatch_log));
         let counted = Arc::clone(&dropped);
         let theirs = dispatch.clone();
         let writer = std::thread::spawn(move || {
