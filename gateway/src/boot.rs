@@ -331,7 +331,7 @@ const ACCOUNTS_PATIENCE: Duration = Duration::from_secs(1);
 /// Descriptors of a shard: 12 files that stay open, 8 that are being read, some that are written, made or closed at the moment;
 /// listener, two rings, eventfds, directory.
 const RESERVE_PER_SHARD: u64 = 48;
-/// Descriptors of the process: standard streams, lock, signals, and some for whoever comes to look.
+/// Descriptors of the process: standard streams, lock, signals, accounts, and the admin listener with its 16 connections.
 const RESERVE: u64 = 32;
 
 #[cfg(test)]
