@@ -96,7 +96,8 @@ pub(crate) enum Letter {
         /// When the proof was given, in µs since 1970, or why it is none.
         verdict: Result<u64, Refusal>,
     },
-    /// What `Accounts::try_account` asked for is done and durable, or refused and nothing was changed.
+    /// What `Accounts::try_account` asked for is done and durable, or refused and nothing was changed; after a failed commit (500) it
+    /// may be either.
     AccountDone {
         /// Which connection; it may be gone.
         conn: ConnId,
